@@ -1,0 +1,76 @@
+"""Groups: what must stay on one side of a split, near-duplicate prompts above all.
+
+MinHash (Broder 1997) over words in threes, indexed by bands; two prompts of an estimated Jaccard
+similarity of at least ``THRESHOLD`` share a group, as do rows that name the same group.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rensa import RMinHash, RMinHashLSH
+
+from router_model.data.records import Record
+
+THRESHOLD = 0.7
+PERMUTATIONS = 128
+BANDS = 32  # four values a band: a pair at 0.7 is met with probability 0.9998
+SEED = 1
+WORD = re.compile(r"\w+")
+
+
+def group(records: Sequence[Record]) -> NDArray[np.int64]:
+    """A group number per record, int64 [N], from 0 in order of first appearance."""
+    parents = np.arange(len(records))
+    named: dict[str, int] = {}
+    for row, record in enumerate(records):
+        if record.group is not None:
+            _join(parents, named.setdefault(record.group, row), row)
+    for one, other in near_duplicates([record.prompt.text for record in records]):
+        _join(parents, one, other)
+    roots = [_root(parents, row) for row in range(len(records))]
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(root, len(numbers)) for root in roots], np.int64)
+
+
+def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of positions whose texts are near-duplicates, each with the first of its kind."""
+    index = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS)
+    sketches, pairs = [], []
+    seen: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        first = seen.setdefault(text, row)
+        sketch = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
+        sketch.update(shingles(text))
+        sketches.append(sketch)
+        if first != row:
+            pairs.append((first, row))
+            continue
+        pairs += [
+            (other, row) for other in sorted(index.query(sketch)) if sketches[other].jaccard(sketch) >= THRESHOLD
+        ]
+        index.insert(row, sketch)
+    return pairs
+
+
+def shingles(text: str) -> list[str]:
+    """Words in threes, lower case; single characters in threes where words are not spaced."""
+    words = WORD.findall(text.lower())
+    if len(words) < 3:
+        words = list(text)
+    if len(words) < 3:
+        return [text]
+    return sorted({" ".join(words[i : i + 3]) for i in range(len(words) - 2)})
+
+
+def _join(parents: NDArray[np.int64], one: int, other: int) -> None:
+    roots = sorted((_root(parents, one), _root(parents, other)))
+    parents[roots[1]] = roots[0]
+
+
+def _root(parents: NDArray[np.int64], row: int) -> int:
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = int(parents[row])
+    return row

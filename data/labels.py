@@ -1,0 +1,175 @@
+"""Records and a ladder to arrays: which tiers were sufficient, how good and how dear each was.
+
+N: records, K: tiers. What was not observed is masked, never guessed, but for the lengths that price a call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.data.records import Record
+from router_model.errors import DataError
+from router_model.ladder import Ladder
+
+CHARACTERS_PER_TOKEN = 4.0
+DEFAULT_OUTPUT_TOKENS = 256.0  # where no row tells an answer's length
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a set of records says of a ladder.
+
+    Attributes:
+        outcomes: float64 [N, K] in [0, 1]; NaN where not observed.
+        sufficient: float64 [N, K], 0 or 1; NaN where not observed.
+        cost_usd: float64 [N, K], US dollars that each tier's answer costs, estimated where not logged.
+        input_tokens: float64 [N].
+        output_tokens: float64 [K], mean answer length of each tier.
+    """
+
+    outcomes: Floats
+    sufficient: Floats
+    cost_usd: Floats
+    input_tokens: Floats
+    output_tokens: Floats
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        """bool [N, K], where sufficiency is known."""
+        return ~np.isnan(self.sufficient)
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """bool [N], rows whose every tier is known: those that a curve can be measured on."""
+        return self.observed.all(axis=1)
+
+    @property
+    def best_tier(self) -> NDArray[np.int64]:
+        """int64 [N], the cheapest sufficient tier, and the cheapest where none is."""
+        return np.argmax(self.sufficient == 1, axis=1)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Labels":
+        """The labels of some rows."""
+        return Labels(
+            self.outcomes[rows],
+            self.sufficient[rows],
+            self.cost_usd[rows],
+            self.input_tokens[rows],
+            self.output_tokens,
+        )
+
+
+def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: float | None = None) -> Labels:
+    """Targets, outcomes and costs of ``records`` on ``ladder``.
+
+    A tier is sufficient where its outcome reaches ``bar`` or, with ``margin``, comes within ``margin`` of
+    the strongest tier's outcome. A judged best tier makes every tier from it upwards sufficient and those
+    below not. In a preference the dearer tier is sufficient where it won or tied, the cheaper one by
+    whether it won or tied; a dearer tier that lost stays unknown.
+
+    Raises:
+        DataError: no record, none that the ladder knows a model or tier of, or an unknown best tier.
+    """
+    if not records:
+        raise DataError("the data holds no record; give at least one row")
+    outcomes = np.full((len(records), len(ladder)), np.nan)
+    sufficient = np.full((len(records), len(ladder)), np.nan)
+    for row, record in enumerate(records):
+        outcomes[row] = _outcomes(record, ladder)
+        sufficient[row] = _sufficient(outcomes[row], bar, margin)
+        if record.best_tier is not None:
+            best = _best_tier(record, ladder)
+            sufficient[row] = outcomes[row] = np.arange(len(ladder)) >= best
+        elif record.preference is not None:
+            _prefer(record.preference, ladder, sufficient[row])
+    if np.isnan(sufficient).all():
+        models = sorted({name for record in records for name in record.outcomes})
+        raise DataError(
+            f"no row has a label for the ladder's models ({', '.join(m for t in ladder.tiers for m in t.models)}); "
+            f"the data names {', '.join(models[:8]) or 'none'}; mend the ladder's model names"
+        )
+    input_tokens, output_tokens = _tokens(records, ladder)
+    return Labels(outcomes, sufficient, _costs(records, ladder, input_tokens, output_tokens), input_tokens, np.array(
+        [_mean(column, DEFAULT_OUTPUT_TOKENS) for column in output_tokens.T]
+    ))
+
+
+def _outcomes(record: Record, ladder: Ladder) -> list[float]:
+    """Each tier's outcome: the first of its models that the record has one for."""
+    return [
+        next((record.outcomes[model] for model in tier.models if model in record.outcomes), np.nan)
+        for tier in ladder.tiers
+    ]
+
+
+def _sufficient(outcomes: Floats, bar: float, margin: float | None) -> Floats:
+    reached = outcomes >= bar
+    if margin is not None:
+        reached = outcomes >= outcomes[-1] - margin
+    known = ~np.isnan(outcomes) & (True if margin is None else not np.isnan(outcomes[-1]))
+    return np.where(known, reached, np.nan)
+
+
+def _best_tier(record: Record, ladder: Ladder) -> int:
+    if record.best_tier not in ladder.names:
+        raise DataError(
+            f"record {record.id}: best_tier {record.best_tier!r} is not in the ladder ({', '.join(ladder.names)})"
+        )
+    return ladder.index(record.best_tier)
+
+
+def _prefer(preference: tuple[str, str, str], ladder: Ladder, sufficient: Floats) -> None:
+    first, second, winner = preference
+    tiers = ladder.index_of_model(first), ladder.index_of_model(second)
+    if tiers[0] is None or tiers[1] is None or tiers[0] == tiers[1]:
+        return
+    cheap, dear = sorted((tiers[0], tiers[1]))
+    won = winner if winner == "tie" else {"model_a": tiers[0], "model_b": tiers[1]}[winner]
+    sufficient[cheap] = won in ("tie", cheap)
+    if won in ("tie", dear):
+        sufficient[dear] = 1.0
+
+
+def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
+    """Input tokens [N], from the text where not logged, and output tokens [N, K] with NaN where unknown."""
+    input_tokens = np.array(
+        [
+            record.prompt.characters / CHARACTERS_PER_TOKEN if record.input_tokens is None else record.input_tokens
+            for record in records
+        ]
+    )
+    output_tokens = np.array(
+        [
+            [
+                next((record.output_tokens[m] for m in tier.models if m in record.output_tokens), np.nan)
+                for tier in ladder.tiers
+            ]
+            for record in records
+        ]
+    )
+    return input_tokens, output_tokens
+
+
+def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, output_tokens: Floats) -> Floats:
+    """US dollars [N, K]: as logged, else from prices and tokens, an unknown length being the tier's mean."""
+    overall = _mean(output_tokens, DEFAULT_OUTPUT_TOKENS)
+    costs = np.empty_like(output_tokens)
+    for k, tier in enumerate(ladder.tiers):
+        lengths = output_tokens[:, k]
+        lengths = np.where(np.isnan(lengths), _mean(lengths, overall), lengths)
+        costs[:, k] = (input_tokens * tier.input_usd_per_million + lengths * tier.output_usd_per_million) * 1e-6
+        for row, record in enumerate(records):
+            if record.cost_usd:
+                costs[row, k] = next(
+                    (record.cost_usd[model] for model in tier.models if model in record.cost_usd), costs[row, k]
+                )
+    return costs
+
+
+def _mean(values: Floats, default: float) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else default

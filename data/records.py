@@ -1,0 +1,206 @@
+"""One logged request and what is known of how models answered it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from typing import Any
+
+from router_model.errors import PromptError, RecordError
+from router_model.prompt import Prompt, Request, read
+
+
+FIELDS = frozenset(
+    {
+        "id", "prompt", "messages", "best_tier", "outcomes", "model", "outcome", "propensity",
+        "model_a", "model_b", "winner", "cost_usd", "input_tokens", "output_tokens", "latency_ms",
+        "timestamp", "session", "group", "tenant", "task", "meta",
+    }
+)  # fmt: skip
+WINNERS = ("model_a", "model_b", "tie")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request with its label, of one of four kinds: a judged tier, outcomes, a logged choice, a preference.
+
+    Attributes:
+        id: unique in its source; file and line where the row names none.
+        request: the prompt, or chat messages.
+        prompt: what the router reads of it.
+        best_tier: the cheapest tier that is sufficient, by judgement.
+        outcomes: score in [0, 1] of each model that answered.
+        propensity: probability in (0, 1] with which the one logged model was chosen.
+        preference: (model_a, model_b, winner), the winner one of "model_a", "model_b", "tie".
+        cost_usd: US dollars paid, by model.
+        output_tokens: length of the answer, by model.
+        input_tokens: length of the request, where known.
+        latency_ms: milliseconds to the whole answer, by model.
+        timestamp: as logged, ISO 8601 or seconds since 1970.
+        group: what must stay on one side of a split; the session where the row names no group.
+        session: conversation.
+        tenant: whose traffic it is.
+        task: for reporting and grouped splits, never a feature.
+        meta: whatever else the row holds under "meta".
+    """
+
+    id: str
+    request: Request
+    prompt: Prompt
+    best_tier: str | None = None
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    propensity: float | None = None
+    preference: tuple[str, str, str] | None = None
+    cost_usd: Mapping[str, float] = field(default_factory=dict)
+    output_tokens: Mapping[str, float] = field(default_factory=dict)
+    input_tokens: float | None = None
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    timestamp: str | float | None = None
+    group: str | None = None
+    session: str | None = None
+    tenant: str | None = None
+    task: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the row says anything of how a tier did."""
+        return bool(self.best_tier or self.outcomes or self.preference)
+
+
+def parse_record(row: Any, where: str) -> Record:
+    """Check one decoded row; ``where`` is the file and line that messages name.
+
+    Raises:
+        RecordError: the row is not an object, holds no prompt, or a field is not what it must be.
+    """
+    if not isinstance(row, Mapping):
+        raise RecordError(f"{where}: a row is {type(row).__name__}; give one JSON object a line")
+    row = {key: value for key, value in row.items() if value is not None}
+    request = _request(row, where)
+    try:
+        prompt = read(request)
+    except PromptError as error:
+        raise RecordError(f"{where}: {error}") from None
+    model = _text(row, "model", where)
+    return Record(
+        id=_text(row, "id", where) or where,
+        request=request,
+        prompt=prompt,
+        best_tier=_text(row, "best_tier", where),
+        outcomes=_outcomes(row, model, where),
+        propensity=_number(row, "propensity", where, low=1e-9, high=1.0),
+        preference=_preference(row, where),
+        cost_usd=_per_model(row, "cost_usd", model, where),
+        output_tokens=_per_model(row, "output_tokens", model, where),
+        input_tokens=_number(row, "input_tokens", where),
+        latency_ms=_per_model(row, "latency_ms", model, where),
+        timestamp=_timestamp(row, where),
+        group=_text(row, "group", where) or _text(row, "session", where),
+        session=_text(row, "session", where),
+        tenant=_text(row, "tenant", where),
+        task=_text(row, "task", where),
+        meta=_meta(row, where),
+    )
+
+
+def _request(row: Mapping[str, Any], where: str) -> Request:
+    if "prompt" in row and "messages" in row:
+        raise RecordError(f"{where}: both 'prompt' and 'messages'; give one of them")
+    if "prompt" in row:
+        if not isinstance(row["prompt"], str):
+            raise RecordError(f"{where}: field 'prompt' is {type(row['prompt']).__name__}; give text")
+        return row["prompt"]
+    messages = row.get("messages")
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
+        raise RecordError(f"{where}: neither 'prompt' (text) nor 'messages' (a list); give one of them")
+    return messages
+
+
+def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, float]:
+    outcomes = row.get("outcomes", {})
+    if not isinstance(outcomes, Mapping):
+        raise RecordError(f"{where}: field 'outcomes' is {type(outcomes).__name__}; give model names and scores")
+    checked = {
+        str(name): _in_range(score, f"outcomes[{name!r}]", where, 0.0, 1.0)
+        for name, score in outcomes.items()
+        if score is not None
+    }
+    if "outcome" in row:
+        if model is None:
+            raise RecordError(f"{where}: 'outcome' without 'model'; name the model that answered")
+        checked[model] = _in_range(row["outcome"], "outcome", where, 0.0, 1.0)
+    return checked
+
+
+def _preference(row: Mapping[str, Any], where: str) -> tuple[str, str, str] | None:
+    names = [_text(row, key, where) for key in ("model_a", "model_b", "winner")]
+    if not any(names):
+        return None
+    first, second, winner = names
+    if not (first and second and winner):
+        raise RecordError(f"{where}: a preference needs 'model_a', 'model_b' and 'winner'")
+    winner = "tie" if winner.startswith("tie") else winner
+    if winner in (first, second) and first != second:
+        winner = "model_a" if winner == first else "model_b"
+    if winner not in WINNERS:
+        raise RecordError(f"{where}: field 'winner' is {winner!r}; give {', '.join(WINNERS)} or a model's name")
+    return first, second, winner
+
+
+def _per_model(row: Mapping[str, Any], key: str, model: str | None, where: str) -> Mapping[str, float]:
+    """A number per model, or one number for the one logged model."""
+    value = row.get(key)
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {
+            str(name): _in_range(number, f"{key}[{name!r}]", where, 0.0, math.inf)
+            for name, number in value.items()
+            if number is not None
+        }
+    number = _in_range(value, key, where, 0.0, math.inf)
+    return {model: number} if model else {}
+
+
+def _text(row: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = row.get(key)
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return str(value)
+    raise RecordError(f"{where}: field {key!r} is {type(value).__name__}; give text")
+
+
+def _number(
+    row: Mapping[str, Any], key: str, where: str, low: float = 0.0, high: float = math.inf
+) -> float | None:
+    value = row.get(key)
+    if isinstance(value, Mapping):  # input tokens by model, as some logs have them: one tokenizer is as good
+        value = next(iter(value.values()), None)
+    return None if value is None else _in_range(value, key, where, low, high)
+
+
+def _in_range(value: Any, name: str, where: str, low: float, high: float) -> float:
+    if isinstance(value, bool) and high == 1.0:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordError(f"{where}: field {name!r} is {type(value).__name__}; give a number")
+    if not (low <= value <= high) or value == math.inf:
+        bounds = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
+        raise RecordError(f"{where}: field {name!r} is {value!r:.40}; give a number {bounds}")
+    return float(value)
+
+
+def _timestamp(row: Mapping[str, Any], where: str) -> str | float | None:
+    value = row.get("timestamp")
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return value
+    return str(value) if hasattr(value, "isoformat") else _text(row, "timestamp", where)
+
+
+def _meta(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    meta = row.get("meta", {})
+    if not isinstance(meta, Mapping):
+        raise RecordError(f"{where}: field 'meta' is {type(meta).__name__}; give an object")
+    return meta

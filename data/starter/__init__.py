@@ -1,0 +1,1 @@
+"""The starter corpus's files; see README.md beside them."""

@@ -1,0 +1,53 @@
+"""Files read with a bound and written whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from router_model.errors import FileError
+
+
+def read_file(path: str | Path, limit: int) -> bytes:
+    """The bytes of a file of at most ``limit`` bytes.
+
+    Raises:
+        FileError: the file is missing, unreadable or larger.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}; give a file that can be read") from None
+    if len(content) > limit:
+        raise FileError(f"{path}: larger than the {limit} bytes that such a file may have")
+    return content
+
+
+def replace_file(path: str | Path, content: bytes) -> None:
+    """Put ``content`` at ``path`` in one step: an interrupt leaves the old file or the new one, whole.
+
+    Raises:
+        FileError: the place cannot be written; what was there stays.
+    """
+    path = Path(path)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}; give a place that can be written") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}; the file was left as it was") from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,76 @@
+"""The network: a weighted bag of token embeddings and the features, and a head that gives sufficiency.
+
+Two ways lead to the logits. The deep one pools a frozen table by learned token weights, joins the features
+and passes one hidden layer. The wide one gives every token a learned addend per tier (Cheng et al. 2016),
+which finds the words that a distilled table does not tell apart. Both pool linearly, so that export folds
+them into one table.
+
+B: prompts, T: tokens, V: vocabulary, D: base columns, F: features, H: hidden units, K: tiers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from router_model.base import Base
+
+PAD = 0
+WIDTH = 128  # columns of the folded table: H hidden units and two for each tier
+EMPTY = 1e-6  # weight of a text without tokens, so that its mean is zero and not 0/0
+
+
+def hidden_units(tiers: int) -> int:
+    """H, such that the hidden units and the wide part fill the folded table's columns."""
+    return WIDTH - 2 * tiers
+
+
+class Network(nn.Module):
+    """Sufficiency logits of token ids and features.
+
+    Args:
+        base: the frozen table, and the token weights to start from.
+        feature_mean: float32 [F]; features are standardised with it.
+        feature_scale: float32 [F], above 0.
+        tiers: K, 2 to 16.
+        dropout: probability that a pooled column or a hidden unit is dropped in training.
+    """
+
+    def __init__(
+        self, base: Base, feature_mean: Tensor, feature_scale: Tensor, tiers: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        vocabulary, columns = base.table.shape
+        features, hidden = len(feature_mean), hidden_units(tiers)
+        # Not persistent: checkpoints hold what was learned, and the base is at hand wherever one is read.
+        self.register_buffer("table", torch.from_numpy(base.embeddings()), persistent=False)  # [V, D]
+        self.register_buffer("feature_mean", feature_mean, persistent=False)  # [F]
+        self.register_buffer("feature_scale", feature_scale, persistent=False)  # [F]
+        self.token = nn.Embedding(vocabulary, 1)  # [V, 1], log weights
+        self.token.weight.data = torch.from_numpy(base.log_weight).unsqueeze(1).clone()
+        self.wide = nn.Embedding(vocabulary, tiers)  # [V, K]
+        nn.init.zeros_(self.wide.weight)
+        self.wide_features = nn.Linear(features, tiers)
+        self.hidden = nn.Linear(columns + features, hidden)
+        self.head = nn.Linear(hidden, tiers)
+        self.dropout = nn.Dropout(dropout)
+
+    table: Tensor
+    feature_mean: Tensor
+    feature_scale: Tensor
+
+    def forward(self, token_ids: Tensor, features: Tensor) -> Tensor:
+        """Logits [B, K] of ``token_ids`` int [B, T], padded with 0, and ``features`` float32 [B, F]."""
+        weight = self.token(token_ids).squeeze(2).exp() * (token_ids != PAD)  # [B, T]
+        total = weight.sum(dim=1, keepdim=True).clamp_min(EMPTY)  # [B, 1]
+        pooled = self._bag(token_ids, self.table, weight) / total  # [B, D]
+        wide = self._bag(token_ids, self.wide.weight, weight) / total  # [B, K]
+        known = (features - self.feature_mean) / self.feature_scale  # [B, F]
+        joined = torch.cat([self.dropout(pooled), known], dim=1)  # [B, D + F]
+        hidden = self.dropout(F.relu(self.hidden(joined)))  # [B, H]
+        logits: Tensor = self.head(hidden) + wide + self.wide_features(known)  # [B, K]
+        return logits
+
+    @staticmethod
+    def _bag(token_ids: Tensor, table: Tensor, weight: Tensor) -> Tensor:
+        """Weighted sum of rows: [B, T], [V, N], [B, T] -> [B, N]."""
+        return F.embedding_bag(token_ids, table, per_sample_weights=weight, mode="sum", padding_idx=PAD)

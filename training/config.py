@@ -1,0 +1,76 @@
+"""How a router is trained: every setting, with its unit and its reason."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from router_model.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Settings of one training run; validated when built.
+
+    Attributes:
+        seed: of folds, weights, batches and resamples; the same seed, data and machine give the same router.
+        quality: the default dial, share of the strongest tier's quality to keep, in (0, 1].
+        bar: outcome from which an answer is sufficient, in (0, 1].
+        margin: where set, an answer is sufficient within this much of the strongest tier's outcome, in [0, 1].
+        folds: parts of the cross-fit that calibrates and judges on rows the network has not seen, 2 to 20.
+        validation: share of a fold's training groups that stops training early, in (0, 0.5].
+        max_epochs: passes over the data at most; early stopping ends sooner.
+        patience: epochs without a better validation loss before stopping.
+        batch_size: prompts per step.
+        learning_rate: of the dense layers (AdamW).
+        token_learning_rate: of the token weights and the wide table, whose rows are seen seldom.
+        weight_decay: of the dense layers; the token tables take none.
+        dropout: in [0, 1).
+        max_tokens: window of tokens per prompt; cost is linear in it.
+        resamples: of each bootstrap interval, at least 200.
+        confidence: of every interval and of the guard, in (0.5, 1).
+    """
+
+    seed: int = 0
+    quality: float = 0.95
+    bar: float = 0.5
+    margin: float | None = None
+    folds: int = 5
+    validation: float = 0.12
+    max_epochs: int = 30
+    patience: int = 3
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    token_learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    dropout: float = 0.3
+    max_tokens: int = 512
+    resamples: int = 2000
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        within = {
+            "seed": (0, 2**31 - 1),
+            "quality": (1e-9, 1),
+            "bar": (1e-9, 1),
+            "margin": (0, 1),
+            "folds": (2, 20),
+            "validation": (1e-9, 0.5),
+            "max_epochs": (1, 10_000),
+            "patience": (1, 10_000),
+            "batch_size": (1, 1 << 16),
+            "learning_rate": (1e-9, 10),
+            "token_learning_rate": (1e-9, 10),
+            "weight_decay": (0, 10),
+            "dropout": (0, 0.99),
+            "max_tokens": (8, 8192),
+            "resamples": (200, 1_000_000),
+            "confidence": (0.51, 0.9999),
+        }
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name == "margin":
+                continue
+            low, high = within[field.name]
+            if not (isinstance(value, int | float) and math.isfinite(value) and low <= value <= high):
+                flag = "--" + field.name.replace("_", "-")
+                raise ConfigError(f"{flag} {value}: give a number from {low:g} to {high:g}")
