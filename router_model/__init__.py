@@ -1,1 +1,7 @@
-"""A learned router for language models."""
+"""A learned router for language models: text to tier in microseconds, from one ONNX file."""
+
+from router_model.errors import RouterModelError
+from router_model.ladder import Ladder, Tier
+from router_model.router import Decision, Decisions, Router
+
+__all__ = ["Decision", "Decisions", "Ladder", "Router", "RouterModelError", "Tier"]

@@ -18,11 +18,13 @@ class TrainConfig:
         margin: where set, an answer is sufficient within this much of the strongest tier's outcome, in [0, 1].
         folds: parts of the cross-fit that calibrates and judges on rows the network has not seen, 2 to 20.
         validation: share of a fold's training groups that stops training early, in (0, 0.5].
-        max_epochs: passes over the data at most; early stopping ends sooner.
-        patience: epochs without a better validation loss before stopping.
+        epochs: passes over the data that the learning rate's decay is laid out for; early stopping ends sooner.
+        min_steps: small data get more epochs, until the decay spans this many steps.
+        patience: share of the epochs without a better validation loss before stopping, in (0, 1].
         batch_size: prompts per step.
         learning_rate: of the dense layers (AdamW).
-        token_learning_rate: of the token weights and the wide table, whose rows are seen seldom.
+        token_learning_rate: of the token weights, whose rows are seen seldom.
+        wide_learning_rate: of the wide table, which starts from zero.
         weight_decay: of the dense layers; the token tables take none.
         dropout: in [0, 1).
         max_tokens: window of tokens per prompt; cost is linear in it.
@@ -36,11 +38,13 @@ class TrainConfig:
     margin: float | None = None
     folds: int = 5
     validation: float = 0.12
-    max_epochs: int = 30
-    patience: int = 3
+    epochs: int = 12
+    min_steps: int = 300
+    patience: float = 0.25
     batch_size: int = 128
     learning_rate: float = 2e-3
     token_learning_rate: float = 5e-3
+    wide_learning_rate: float = 5e-2
     weight_decay: float = 1e-2
     dropout: float = 0.3
     max_tokens: int = 512
@@ -55,11 +59,13 @@ class TrainConfig:
             "margin": (0, 1),
             "folds": (2, 20),
             "validation": (1e-9, 0.5),
-            "max_epochs": (1, 10_000),
-            "patience": (1, 10_000),
+            "epochs": (1, 10_000),
+            "min_steps": (1, 1_000_000),
+            "patience": (1e-9, 1),
             "batch_size": (1, 1 << 16),
             "learning_rate": (1e-9, 10),
             "token_learning_rate": (1e-9, 10),
+            "wide_learning_rate": (1e-9, 10),
             "weight_decay": (0, 10),
             "dropout": (0, 0.99),
             "max_tokens": (8, 8192),

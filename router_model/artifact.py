@@ -1,0 +1,258 @@
+"""The artifact: one ONNX file with a manifest in its metadata, sealed by a digest of every byte.
+
+The bytes, in order: an ONNX model without metadata; a metadata entry ``router_model.manifest``, one JSON
+object; a metadata entry ``router_model.sha256``, the SHA-256 in lower-case hexadecimal of all bytes before
+it. Any ONNX Runtime loads the file; this module refuses it unless every byte is as it was written.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from router_model.errors import (
+    ArtifactCorruptError,
+    ArtifactError,
+    ArtifactVersionError,
+    RouterModelError,
+    one_line,
+)
+from router_model.features import FEATURES, FEATURES_VERSION
+from router_model.files import read_file, replace_file
+from router_model.ladder import Ladder
+from router_model.policy import OperatingPoint
+from router_model.prompt import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS, PROMPT_VERSION
+from router_model.wire import metadata, metadata_entry, refuse_external_data
+
+FORMAT = 1
+MAX_ARTIFACT_BYTES = 2 << 30  # what one Protocol Buffers message may hold
+MAX_MANIFEST_BYTES = 64 << 20
+MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
+T = TypeVar("T")
+SEAL_BYTES = len(metadata_entry(DIGEST_KEY, "0" * 64))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a router needs beside its graph, and what is to be known of it.
+
+    Attributes:
+        ladder: tiers and prices.
+        tokenizer_json: the tokenizer file, whole.
+        max_tokens: window of tokens per prompt.
+        encoder: kind of the network, such as "static".
+        precision: of the graph, "int8" or "float32".
+        relative_cost: mean cost of each tier over the strongest's [K].
+        output_tokens: mean answer length of each tier [K], for the expected cost.
+        default_quality: the default dial.
+        calibration: how probabilities were calibrated, and how well.
+        curve: operating points of both dials.
+        guard: the verdict: whether the router beats every constant and mix, and what it does where not.
+        metrics: figures on held-out rows.
+        data: fingerprint and counts of the training data.
+        versions: of the libraries that trained it.
+        probes: prompts with the probabilities that they must give.
+    """
+
+    ladder: Ladder
+    tokenizer_json: str
+    max_tokens: int
+    encoder: str
+    precision: str
+    relative_cost: tuple[float, ...]
+    output_tokens: tuple[float, ...]
+    default_quality: float
+    curve: tuple[OperatingPoint, ...]
+    guard: dict[str, Any]
+    probes: tuple[tuple[str, tuple[float, ...]], ...]
+    calibration: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One JSON object, with the versions and the tokenizer's hash that a loader checks."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "prompt_version": PROMPT_VERSION,
+                "features_version": FEATURES_VERSION,
+                "features": FEATURES,
+                "max_characters": {"ascii": MAX_ASCII_CHARACTERS, "other": MAX_OTHER_CHARACTERS},
+                "ladder": self.ladder.to_dict(),
+                "tokenizer_sha256": _sha256(self.tokenizer_json.encode()),
+                "max_tokens": self.max_tokens,
+                "encoder": self.encoder,
+                "precision": self.precision,
+                "relative_cost": self.relative_cost,
+                "output_tokens": self.output_tokens,
+                "default_quality": self.default_quality,
+                "calibration": self.calibration,
+                "guard": self.guard,
+                "metrics": self.metrics,
+                "data": self.data,
+                "versions": self.versions,
+                "curve": [dataclasses.asdict(point) for point in self.curve],
+                "probes": [{"prompt": text, "sufficiency": values} for text, values in self.probes],
+                "tokenizer": self.tokenizer_json,
+            },
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read and check.
+
+        Raises:
+            ArtifactVersionError: another version of format, text or features.
+            ArtifactCorruptError: not such an object.
+        """
+        try:
+            value = json.loads(text)
+            _check_versions(value)
+            manifest = cls._decode(value)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ArtifactCorruptError(f"the manifest is not readable: {one_line(error)}") from None
+        if _sha256(manifest.tokenizer_json.encode()) != value["tokenizer_sha256"]:
+            raise ArtifactCorruptError("the tokenizer in the manifest does not match its hash")
+        return manifest
+
+    @classmethod
+    def _decode(cls, value: dict[str, Any]) -> "Manifest":
+        ladder = Ladder.from_dict(value["ladder"])
+        curve = tuple(_point(point, len(ladder)) for point in value["curve"])
+        if {point.dial for point in curve} != {"quality", "budget"}:
+            raise ValueError("the operating curve lacks a dial")
+        return cls(
+            ladder=ladder,
+            tokenizer_json=_typed(value["tokenizer"], str),
+            max_tokens=_typed(value["max_tokens"], int),
+            encoder=_typed(value["encoder"], str),
+            precision=_typed(value["precision"], str),
+            relative_cost=_floats(value["relative_cost"], len(ladder)),
+            output_tokens=_floats(value["output_tokens"], len(ladder)),
+            default_quality=_typed(value["default_quality"], float),
+            curve=curve,
+            guard=_typed(value["guard"], dict),
+            probes=tuple((_typed(p["prompt"], str), _floats(p["sufficiency"], len(ladder))) for p in value["probes"]),
+            calibration=_typed(value["calibration"], dict),
+            metrics=_typed(value["metrics"], dict),
+            data=_typed(value["data"], dict),
+            versions=_typed(value["versions"], dict),
+        )
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A checked artifact.
+
+    Attributes:
+        name: where it came from, for messages.
+        content: the file's bytes, an ONNX model.
+        manifest: what its metadata holds.
+        fingerprint: the digest that seals it, in hexadecimal.
+    """
+
+    name: str
+    content: bytes
+    manifest: Manifest
+    fingerprint: str
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Artifact":
+        """Read and check a file; raises FileError, or as ``parse`` does."""
+        return cls.parse(read_file(path, MAX_ARTIFACT_BYTES), str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, name: str = "artifact") -> "Artifact":
+        """Check an artifact's bytes.
+
+        Raises:
+            ArtifactCorruptError: cut short or altered.
+            ArtifactVersionError: of another version.
+            ArtifactError: not an artifact at all.
+        """
+        try:
+            fingerprint = _check_seal(content)
+            raw = memoryview(content)
+            refuse_external_data(raw)
+            start, end = metadata(raw).get(MANIFEST_KEY, (0, 0))
+            if not 0 < end - start <= MAX_MANIFEST_BYTES:
+                raise ArtifactCorruptError("the manifest is missing or too large")
+            manifest = Manifest.from_json(bytes(raw[start:end]).decode("utf-8", "replace"))
+        except RouterModelError as error:
+            kind = type(error) if isinstance(error, ArtifactError) else ArtifactCorruptError
+            raise kind(f"{name}: {error}") from None
+        return cls(name, content, manifest, fingerprint)
+
+
+def seal(graph: bytes, manifest: Manifest) -> bytes:
+    """The artifact's bytes for an ONNX model that has no metadata of its own."""
+    body = graph + metadata_entry(MANIFEST_KEY, manifest.to_json())
+    return body + metadata_entry(DIGEST_KEY, _sha256(body))
+
+
+def write(path: str | Path, content: bytes) -> None:
+    """Write an artifact whole or not at all, after reading it back from its bytes."""
+    Artifact.parse(content, str(path))
+    replace_file(path, content)
+
+
+def _check_seal(content: bytes) -> str:
+    body, tail = content[:-SEAL_BYTES], content[-SEAL_BYTES:]
+    frame, digest = tail[:-64], tail[-64:]
+    if len(tail) < SEAL_BYTES or frame != metadata_entry(DIGEST_KEY, "0" * 64)[:-64]:
+        whole = MANIFEST_KEY.encode() in content
+        raise (
+            ArtifactCorruptError("cut short or altered; copy the file again")
+            if whole
+            else ArtifactError("not a router artifact; make one with router-model train")
+        )
+    if _sha256(body).encode() != digest:
+        raise ArtifactCorruptError("altered after it was written (its digest does not match); copy the file again")
+    return digest.decode()
+
+
+def _check_versions(value: dict[str, Any]) -> None:
+    ours = {"format": FORMAT, "prompt_version": PROMPT_VERSION, "features_version": FEATURES_VERSION}
+    for key, version in ours.items():
+        found = _typed(value[key], int)
+        if found != version:
+            cure = "upgrade router-model" if found > version else "train the router again"
+            raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
+    if tuple(value["features"]) != FEATURES:
+        raise ArtifactVersionError("it was trained on other features; train the router again")
+
+
+def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
+    point = OperatingPoint(**{**value, "shares": _floats(value["shares"], tiers)})
+    if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
+        raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
+    _floats([point.value, point.penalty, point.quality, point.cost], 4)
+    return point
+
+
+def _floats(values: Any, count: int) -> tuple[float, ...]:
+    numbers = tuple(_typed(value, float) for value in values)
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} numbers where {count} belong")
+    return numbers
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    if kind is float and type(value) is int:  # JSON may write 1.0 as 1
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} belongs")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is not finite")
+    return value
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,103 @@
+"""Probabilities and prices to a tier: the operating points, and the rule that each dial value stands for.
+
+The rule is the plug-in of CARROT (Somerstep et al. 2025): the tier of the greatest sufficiency less a
+penalty times its relative cost. A larger penalty is cheaper; the operating curve, measured on held-out
+rows when the router was trained, says which penalty keeps a wished quality or budget. Where the guard found
+that the router is not better than a constant tier or a mix of two, that is the rule instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from router_model.errors import DialError
+
+Dial = Literal["quality", "budget"]
+Rule = Literal["router", "fixed"]
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What one dial value does, and what that gave on held-out rows.
+
+    Attributes:
+        dial: "quality", at least this share of the strongest tier's quality, or "budget", at most this
+            share of its cost.
+        value: the dial's value, in (0, 1].
+        rule: "router" decides prompt by prompt; "fixed" picks tiers with the probabilities ``shares``.
+        penalty: of the router's rule, in quality per unit of relative cost, 0 or more.
+        shares: expected share of prompts per tier [K]; sums to 1.
+        quality: mean outcome over the strongest tier's, with its interval.
+        cost: mean cost over the strongest tier's, with its interval.
+        note: what is to be known of the point, such as why the guard stepped in; may be empty.
+    """
+
+    dial: Dial
+    value: float
+    rule: Rule
+    penalty: float
+    shares: tuple[float, ...]
+    quality: float
+    quality_low: float
+    quality_high: float
+    cost: float
+    cost_low: float
+    cost_high: float
+    note: str = ""
+
+
+class Policy:
+    """The operating curve of one router, looked up by dial.
+
+    Args:
+        relative_cost: mean cost of each tier over the strongest's [K], the strongest 1.
+        curve: operating points of both dials.
+        default: the dial where the caller names none.
+    """
+
+    def __init__(
+        self, relative_cost: Sequence[float], curve: Sequence[OperatingPoint], default: tuple[Dial, float]
+    ) -> None:
+        self.relative_cost = tuple(relative_cost)
+        self._points = {
+            dial: sorted((p for p in curve if p.dial == dial), key=lambda p: p.value)
+            for dial in ("quality", "budget")
+        }
+        self.default = self._find(*default)
+
+    def point(self, quality: float | None = None, budget: float | None = None) -> OperatingPoint:
+        """The operating point of a dial: the wished value or the next stricter one that was measured.
+
+        Raises:
+            DialError: both dials at once, or a value outside (0, 1].
+        """
+        if quality is None and budget is None:
+            return self.default
+        if quality is not None and budget is not None:
+            raise DialError("both quality and budget were given; give one of them")
+        return self._find("budget", budget) if quality is None else self._find("quality", quality)
+
+    def _find(self, dial: str, value: float | None) -> OperatingPoint:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+            raise DialError(f"{dial}={value!r}: give a share above 0 and at most 1, such as {dial}=0.95")
+        points = self._points[dial]
+        if dial == "quality":
+            return next((p for p in points if p.value >= value - TOLERANCE), points[-1])
+        return next((p for p in reversed(points) if p.value <= value + TOLERANCE), points[0])
+
+    def choose(self, sufficiency: Sequence[float], point: OperatingPoint, draw: float) -> int:
+        """Position of the tier for one prompt; ``draw`` in [0, 1) picks where the rule is fixed."""
+        if point.rule == "router":
+            penalty = point.penalty
+            best, best_value = 0, -1e300
+            for k, cost in enumerate(self.relative_cost):
+                value = sufficiency[k] - penalty * cost
+                if value > best_value:
+                    best, best_value = k, value
+            return best
+        for k, share in enumerate(point.shares):
+            draw -= share
+            if draw < 0:
+                return k
+        return max(range(len(point.shares)), key=point.shares.__getitem__)

@@ -1,0 +1,53 @@
+"""Logits to calibrated probabilities: a scale and an offset per tier (Platt 1999), fitted on held-out rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+Floats = NDArray[np.float64]
+MIN_SCALE = 0.05  # a router's ordering is never turned round, nor quite erased, by a handful of rows
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``sigmoid(scale * logit + offset)`` is the calibrated probability; both float64 [K]."""
+
+    scale: Floats
+    offset: Floats
+
+    def __call__(self, logits: Floats) -> Floats:
+        """Probabilities float64 [N, K] of logits [N, K]."""
+        probabilities: Floats = 1 / (1 + np.exp(-np.clip(self.scale * logits + self.offset, -40, 40)))
+        return probabilities
+
+
+def calibrate(logits: Floats, sufficient: Floats) -> Calibration:
+    """Fit on held-out logits [N, K] and targets [N, K], NaN unknown.
+
+    A tier that was always, or never, sufficient gets its smoothed rate for every prompt.
+    """
+    scale, offset = np.ones(logits.shape[1]), np.zeros(logits.shape[1])
+    for k in range(logits.shape[1]):
+        known = ~np.isnan(sufficient[:, k])
+        x, y = logits[known, k], sufficient[known, k]
+        if not known.any():
+            continue
+        if y.min() == y.max():
+            scale[k], offset[k] = 0.0, np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5))
+            continue
+        model = LogisticRegression(C=1e4, max_iter=1000).fit(x[:, None], y)
+        scale[k] = max(float(model.coef_[0, 0]), MIN_SCALE)
+        offset[k] = _offset(x * scale[k], y) if scale[k] == MIN_SCALE else float(model.intercept_[0])
+    return Calibration(scale, offset)
+
+
+def _offset(logits: Floats, targets: Floats) -> float:
+    """The offset that makes the mean probability the mean target, by bisection."""
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        mean = float(np.mean(1 / (1 + np.exp(-np.clip(logits + middle, -40, 40)))))
+        low, high = (middle, high) if mean < targets.mean() else (low, middle)
+    return (low + high) / 2

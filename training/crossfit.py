@@ -1,0 +1,172 @@
+"""Fit a router so that every row also judges it: each fold is predicted by a network that never saw it.
+
+The out-of-fold logits calibrate the probabilities and measure the operating curve; the router itself is
+then fitted on all rows, for as many epochs as the folds found best.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.base import Base
+from router_model.data.split import folds, holdout
+from router_model.errors import DataError
+from router_model.files import replace_file
+from router_model.network import Network
+from router_model.training.calibrate import Calibration, calibrate
+from router_model.training.config import TrainConfig
+from router_model.training.dataset import Encoded
+from router_model.training.fit import Fitted, fit, predict
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+StageDone = Callable[[str, float], None]  # what runs, share of the whole that is done
+NO_ROWS = np.zeros(0, np.int64)
+MIN_ROWS = 20
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """A router's network, and what it says of rows it had not seen.
+
+    Attributes:
+        network: fitted on all rows.
+        calibration: of its logits, fitted on all out-of-fold logits.
+        probabilities: float64 [N, K], each row's from networks and a calibration that did not see it.
+        history: per fold, the losses of each epoch.
+        epochs: of the final fit.
+    """
+
+    network: Network
+    calibration: Calibration
+    probabilities: Floats
+    history: list[list[dict[str, float]]]
+    epochs: int
+
+
+def crossfit(
+    base: Base,
+    encoded: Encoded,
+    targets: Floats,
+    groups: NDArray[np.int64],
+    config: TrainConfig,
+    *,
+    state: Path | None = None,
+    stage_done: StageDone | None = None,
+) -> CrossFitted:
+    """Fit folds and the whole.
+
+    Args:
+        targets: float64 [N, K], NaN unknown.
+        groups: int64 [N]; a group is never on both sides.
+        state: folder in which finished parts are kept, and from which an interrupted run goes on.
+
+    Raises:
+        DataError: too few rows or groups, or labels that are all the same.
+        TrainingError: a fit failed.
+    """
+    _check(targets)
+    fold_of = folds(groups, config.folds, config.seed)
+    logits = np.empty_like(targets)
+    parts = []
+    for fold in range(config.folds):
+        part = _Part(state, f"fold-{fold}", _progress(stage_done, fold, config.folds))
+        out = np.flatnonzero(fold_of == fold)
+        rows = np.flatnonzero(fold_of != fold)
+        held = holdout(groups[rows], config.validation, config.seed + fold)
+        fitted = part.fit(base, encoded, targets, rows[~held], rows[held], config)
+        logits[out] = predict(fitted.network, encoded, out)
+        parts.append(fitted)
+    epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
+    final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))
+    whole = final.fit(base, encoded, targets, np.arange(len(targets)), NO_ROWS, config, stop_after=epochs)
+    return CrossFitted(
+        network=whole.network,
+        calibration=calibrate(logits, targets),
+        probabilities=_held_out_probabilities(logits, targets, fold_of),
+        history=[part.history for part in parts],
+        epochs=epochs,
+    )
+
+
+def open_state(folder: Path, fingerprint: str) -> Path:
+    """A folder for an interrupted run to go on from; emptied where it belongs to another run."""
+    note = folder / "run.json"
+    ours = json.dumps({"fingerprint": fingerprint})
+    if folder.exists() and not (note.is_file() and note.read_text() == ours):
+        if any(folder.iterdir()) and not note.is_file():
+            raise DataError(f"{folder}: exists and is not of an interrupted run; move it away")
+        shutil.rmtree(folder)
+    if folder.exists():
+        logger.info("%s: going on with the run that was interrupted", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(note, ours.encode())
+    return folder
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One fit of the run, kept under ``state / name``."""
+
+    state: Path | None
+    name: str
+    epoch_done: Callable[[int, int], None]
+
+    def fit(
+        self,
+        base: Base,
+        encoded: Encoded,
+        targets: Floats,
+        rows: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        config: TrainConfig,
+        stop_after: int | None = None,
+    ) -> Fitted:
+        return fit(
+            base,
+            encoded,
+            targets,
+            rows,
+            validation,
+            config,
+            stop_after=stop_after,
+            checkpoints=self.state / self.name if self.state else None,
+            epoch_done=self.epoch_done,
+        )
+
+
+def _progress(stage_done: StageDone | None, part: int, folds_: int) -> Callable[[int, int], None]:
+    name = f"fold {part + 1} of {folds_}" if part < folds_ else "all rows"
+
+    def epoch_done(done: int, at_most: int) -> None:
+        if stage_done:
+            stage_done(name, (part + done / at_most) / (folds_ + 1))
+
+    return epoch_done
+
+
+def _held_out_probabilities(logits: Floats, targets: Floats, fold_of: NDArray[np.int64]) -> Floats:
+    """Each fold's logits under a calibration fitted on the other folds."""
+    probabilities = np.empty_like(logits)
+    for fold in np.unique(fold_of):
+        inside = fold_of == fold
+        probabilities[inside] = calibrate(logits[~inside], targets[~inside])(logits[inside])
+    return probabilities
+
+
+def _check(targets: Floats) -> None:
+    if len(targets) < MIN_ROWS:
+        raise DataError(f"{len(targets)} rows are too few to learn from; give at least {MIN_ROWS}")
+    seen = [np.unique(column[~np.isnan(column)]) for column in targets.T]
+    if all(len(values) < 2 for values in seen):
+        raise DataError(
+            "every row has the same label, so there is nothing to learn; "
+            "give rows of which some need a dearer tier and some do not"
+        )

@@ -1,0 +1,109 @@
+"""Records as the tensors that the network trains on.
+
+N: records, B: a batch of them, T: its longest, F: features, K: tiers.
+"""
+
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from router_model import tokens
+from router_model.base import Base
+from router_model.features import featurize
+from router_model.prompt import Prompt
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Prompts as the network reads them.
+
+    Attributes:
+        ids: a row int32 [T] per prompt, within the window of tokens.
+        features: float32 [N, F].
+    """
+
+    ids: list[NDArray[np.int32]]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Token ids int64 [B, T], padded with 0, and features float32 [B, F] of some rows."""
+        ids = torch.from_numpy(tokens.pad([self.ids[row] for row in rows])).long()  # [B, T]
+        return ids, torch.from_numpy(self.features[rows])  # [B, T], [B, F]
+
+
+def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
+    """Tokenise and measure ``prompts`` as serving does."""
+    tokenizer = tokens.load(base.tokenizer_json)
+    whole = tokenizer.encode_batch([prompt.text for prompt in prompts])
+    return Encoded(
+        ids=[tokens.window(row, max_tokens) for row in whole],
+        features=np.array([featurize(prompt) for prompt in prompts], np.float32),
+    )
+
+
+class EpochShuffle(Sampler[int]):
+    """The rows in an order drawn from seed and epoch alone, so that a resumed epoch is the same epoch."""
+
+    def __init__(self, rows: NDArray[np.int64], seed: int) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        return iter(order.tolist())
+
+
+class DataModule(lightning.LightningDataModule):
+    """Training and validation batches: token ids [B, T], features [B, F], targets [B, K], NaN unknown."""
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        targets: NDArray[np.float64],
+        train_rows: NDArray[np.int64],
+        validation_rows: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.encoded = encoded
+        self.targets = torch.from_numpy(targets.astype(np.float32))  # [N, K]
+        self.train_rows = train_rows
+        self.validation_rows = validation_rows
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled anew each epoch."""
+        return self._loader(EpochShuffle(self.train_rows, self.seed))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """In order of length, which keeps padding small."""
+        lengths = np.array([self.encoded.ids[row].size for row in self.validation_rows])
+        return self._loader(self.validation_rows[np.argsort(lengths, kind="stable")].tolist())
+
+    def _loader(self, sampler: Sized) -> DataLoader[Batch]:
+        rows: Sequence[int] = range(len(self.encoded))
+        return DataLoader(rows, self.batch_size, sampler=sampler, collate_fn=self._collate)  # type: ignore[arg-type]
+
+    def _collate(self, rows: list[int]) -> Batch:
+        return (*self.encoded.block(np.array(rows)), self.targets[rows])

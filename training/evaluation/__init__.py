@@ -1,0 +1,1 @@
+"""The judge: metrics, intervals, trivial baselines, cross-validation and the report."""

@@ -1,0 +1,192 @@
+"""Fit one network on some rows, stopping where rows held out from it stop improving."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from numpy.typing import NDArray
+
+from router_model.base import Base
+from router_model.errors import TrainingError, one_line
+from router_model.network import Network
+from router_model.training.config import TrainConfig
+from router_model.training.dataset import DataModule, Encoded
+from router_model.training.module import Module
+
+PREDICT_ROWS = 256
+
+EpochDone = Callable[[int, int], None]  # epochs done, epochs at most
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted network.
+
+    Attributes:
+        network: in evaluation mode, with the weights of its best epoch.
+        epochs: how many epochs those weights took.
+        history: per epoch, the training loss and, where rows were held out, the validation loss.
+    """
+
+    network: Network
+    epochs: int
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    base: Base,
+    encoded: Encoded,
+    targets: NDArray[np.float64],
+    train_rows: NDArray[np.int64],
+    validation_rows: NDArray[np.int64],
+    config: TrainConfig,
+    *,
+    stop_after: int | None = None,
+    checkpoints: Path | None = None,
+    epoch_done: EpochDone | None = None,
+) -> Fitted:
+    """Fit on ``train_rows``; keep the epoch of the least loss on ``validation_rows``.
+
+    Args:
+        targets: float64 [N, K], NaN unknown.
+        validation_rows: may be empty, with ``stop_after`` then.
+        stop_after: train for so many epochs, without looking at a validation loss.
+        checkpoints: folder where each epoch is kept, and from which an interrupted fit goes on.
+
+    Raises:
+        TrainingError: the loss is not finite, or the checkpoint does not fit this run.
+    """
+    torch.manual_seed(config.seed)
+    network = new_network(base, encoded.features[train_rows], targets.shape[1], config)
+    finished = checkpoints / "finished.pt" if checkpoints else None
+    if finished and finished.is_file():
+        return _finished(network, finished)
+    steps = math.ceil(len(train_rows) / config.batch_size)
+    epochs = planned_epochs(len(train_rows), config)
+    best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
+    module = Module(network, config, steps * epochs)
+    data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
+    _run(module, data, best, stop_after or epochs, checkpoints)
+    if best.weights:
+        network.load_state_dict(best.weights)
+    if finished:
+        kept = {"weights": network.state_dict(), "epoch": best.epoch, "history": best.history}
+        partial = finished.with_suffix(".partial")
+        torch.save(kept, partial)
+        partial.replace(finished)
+    return Fitted(network.eval(), best.epoch, best.history)
+
+
+def _finished(network: Network, path: Path) -> Fitted:
+    """A fit that an earlier, interrupted run brought to its end."""
+    try:
+        kept = torch.load(path, weights_only=True)
+        network.load_state_dict(kept["weights"])
+    except Exception as error:  # torch.load raises whatever the bytes provoke
+        raise TrainingError(f"{path}: cannot go on from this file: {one_line(error)}; delete it") from None
+    return Fitted(network.eval(), kept["epoch"], kept["history"])
+
+
+def planned_epochs(rows: int, config: TrainConfig) -> int:
+    """Epochs that the learning rate's decay spans: more where an epoch has few steps."""
+    return max(config.epochs, math.ceil(config.min_steps / math.ceil(rows / config.batch_size)))
+
+
+def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
+    """An untrained network whose features are standardised by those of its training rows, [N, F]."""
+    mean = torch.from_numpy(features.mean(axis=0))  # [F]
+    scale = torch.from_numpy(features.std(axis=0))  # [F]
+    return Network(base, mean, torch.where(scale > 1e-6, scale, torch.ones_like(scale)), tiers, config.dropout)
+
+
+@torch.no_grad()
+def predict(network: Network, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logits float64 [len(rows), K] of some rows."""
+    logits = np.empty((len(rows), network.head.out_features))
+    order = np.argsort([encoded.ids[row].size for row in rows], kind="stable")
+    for start in range(0, len(order), PREDICT_ROWS):
+        block = order[start : start + PREDICT_ROWS]
+        logits[block] = network(*encoded.block(rows[block])).numpy()
+    return logits
+
+
+class BestEpoch(lightning.Callback):
+    """Keeps the weights of the best epoch, stops when patience ends, and is part of each checkpoint."""
+
+    def __init__(
+        self, epochs: int, stop_after: int | None, patience: int, epoch_done: EpochDone | None
+    ) -> None:
+        self.epochs = epochs
+        self.stop_after = stop_after
+        self.patience = patience
+        self.epoch_done = epoch_done
+        self.epoch = 0
+        self.loss = math.inf
+        self.weights: dict[str, torch.Tensor] = {}
+        self.history: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Judge the epoch; Lightning has run its validation by now."""
+        losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not all(math.isfinite(loss) for loss in losses.values()):
+            raise TrainingError(f"epoch {trainer.current_epoch + 1}: the loss is not finite; lower --learning-rate")
+        self.history.append(losses)
+        done = trainer.current_epoch + 1
+        if self.stop_after is not None:
+            self.epoch = done
+        elif losses["validation_loss"] < self.loss:
+            self.epoch, self.loss = done, losses["validation_loss"]
+            weights = pl_module.network.state_dict()  # type: ignore[union-attr, operator]
+            self.weights = {name: tensor.clone() for name, tensor in weights.items()}
+        elif done - self.epoch >= self.patience:
+            trainer.should_stop = True
+        if self.epoch_done:
+            self.epoch_done(done, self.stop_after or self.epochs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the callback."""
+        return {"epoch": self.epoch, "loss": self.loss, "weights": self.weights, "history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epoch, self.loss = state_dict["epoch"], state_dict["loss"]
+        self.weights, self.history = state_dict["weights"], state_dict["history"]
+
+
+def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpoints: Path | None) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice is not for our users
+    keeper = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, save_on_train_epoch_end=True)
+    last = checkpoints / "last.ckpt" if checkpoints and (checkpoints / "last.ckpt").is_file() else None
+    validated = len(data.validation_rows) > 0
+    with warnings.catch_warnings():
+        # Its advice (loader processes, few batches) and its own deprecations are not for our users.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=epochs,
+            deterministic=True,
+            logger=False,
+            callbacks=[best, keeper] if checkpoints else [best],
+            enable_checkpointing=checkpoints is not None,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validated else 0,
+        )
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+        except (RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
+            if last is None:
+                raise
+            raise TrainingError(f"{last}: cannot go on from this checkpoint: {one_line(error)}; delete it") from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt

@@ -1,0 +1,67 @@
+"""The network in training: loss, optimiser, schedule."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from router_model.network import Network
+from router_model.training.config import TrainConfig
+from router_model.training.dataset import Batch
+
+WARM_UP_STEPS = 20
+
+
+def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy per tier, mean over what was observed: [B, K], [B, K] with NaN unknown -> []."""
+    known = ~targets.isnan()  # [B, K]
+    losses = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")  # [B, K]
+    return (losses * known).sum() / known.sum().clamp_min(1)  # []
+
+
+class Module(lightning.LightningModule):
+    """A ``Network`` with AdamW, warm-up and linear decay over ``total_steps``."""
+
+    def __init__(self, network: Network, config: TrainConfig, total_steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.total_steps = total_steps
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch."""
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The loss of one batch."""
+        token_ids, features, targets = batch  # [B, T], [B, F], [B, K]
+        loss = masked_loss(self.network(token_ids, features), targets)  # []
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Log the loss of one validation batch."""
+        token_ids, features, targets = batch  # [B, T], [B, F], [B, K]
+        loss = masked_loss(self.network(token_ids, features), targets)  # []
+        self.log("validation_loss", loss, batch_size=len(targets))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW: the token tables learn faster and without decay, since each row is seen seldom."""
+        network, config = self.network, self.config
+        tables = [network.token.weight, network.wide.weight]
+        named = {id(parameter) for parameter in tables}
+        dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
+                {"params": [network.wide.weight], "lr": config.wide_learning_rate, "weight_decay": 0.0},
+                {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+            ]
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _share_of_rate(self, step: int) -> float:
+        return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.02, 1.0 - step / self.total_steps)
