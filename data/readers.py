@@ -1,21 +1,18 @@
 """Log files to records, one at a time: JSON Lines, plain or gzip, and Parquet."""
 
-import gzip
-import json
 import logging
-import zlib
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from router_model.data.records import FIELDS, Record, parse_record
 from router_model.errors import FileError, MissingExtraError, RecordError, one_line
+from router_model.jsonl import Refuse, read_json_lines
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 64 << 20
+PARQUET_MAGIC = b"PAR1"
 PARQUET_BATCH = 1024
 NAMED_BAD_ROWS = 20
 
@@ -47,7 +44,7 @@ class Reading:
 
 
 def read_records(path: str | Path, reading: Reading | None = None) -> Iterator[Record]:
-    """The records of one file, told by its content: gzip, Parquet, or else JSON Lines.
+    """The records of one file, told by its content: Parquet, or else JSON Lines, plain or gzip.
 
     Raises:
         FileError: the file is missing or cannot be read.
@@ -56,7 +53,7 @@ def read_records(path: str | Path, reading: Reading | None = None) -> Iterator[R
     """
     reading = reading or Reading()
     unknown: set[str] = set()
-    for where, row in read_rows(path, reading):
+    for where, row in read_rows(path, reading.refuse):
         try:
             record = parse_record(row, where)
         except RecordError as error:
@@ -69,51 +66,14 @@ def read_records(path: str | Path, reading: Reading | None = None) -> Iterator[R
         yield record
 
 
-def read_rows(path: str | Path, reading: Reading) -> Iterator[tuple[str, Any]]:
-    """Each row of a file as decoded, with its place; raises as ``read_records`` does."""
+def read_rows(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each row of a file, decoded but not checked; raises as ``read_records`` does."""
     try:
         with Path(path).open("rb") as file:
-            start = file.read(4)
-            file.seek(0)
-            if start == b"PAR1":
-                yield from _parquet_rows(path)
-            elif start.startswith(b"\x1f\x8b"):
-                with closing(gzip.GzipFile(fileobj=file)) as unpacked:
-                    yield from json_rows(unpacked, str(path), reading)
-            else:
-                yield from json_rows(file, str(path), reading)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileError(f"{path}: cut short or damaged: {one_line(error)}") from None
+            parquet = file.read(4) == PARQUET_MAGIC
     except OSError as error:
-        raise FileError(f"{path}: {error.strerror or one_line(error)}; give a file that can be read") from None
-
-
-def json_rows(file: BinaryIO | gzip.GzipFile, name: str, reading: Reading) -> Iterator[tuple[str, Any]]:
-    """Each line of an open JSON Lines file, decoded, with its place; blank lines are passed over."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        where = f"{name}:{number}"
-        if len(line) > MAX_LINE_BYTES:
-            raise RecordError(f"{where}: the line is longer than {MAX_LINE_BYTES} bytes")
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            try:
-                yield where, _decode(line, where)
-            except RecordError as error:
-                reading.refuse(error)
-
-
-def _decode(line: bytes, where: str) -> Any:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{where}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not valid JSON: {one_line(error)}") from None
+        raise FileError(f"{path}: {error.strerror or error}; give a file that can be read") from None
+    yield from _parquet_rows(path) if parquet else read_json_lines(path, refuse)
 
 
 def _parquet_rows(path: str | Path) -> Iterator[tuple[str, Any]]:
@@ -128,16 +88,12 @@ def _parquet_rows(path: str | Path) -> Iterator[tuple[str, Any]]:
             for batch in file.iter_batches(batch_size=PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}:{number}", _maps_to_dicts(row)
-    except (pyarrow.ArrowException, ValueError) as error:
-        raise FileError(f"{path}: not readable as Parquet: {one_line(error)}") from None
+                    yield f"{path}:{number}", {key: _mapping(value) for key, value in row.items()}
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise FileError(f"{path}: not readable as Parquet: {one_line(error)}; copy the file again") from None
 
 
-def _maps_to_dicts(row: dict[str, Any]) -> dict[str, Any]:
+def _mapping(value: Any) -> Any:
     """Parquet's map columns come as lists of pairs."""
-    return {
-        key: dict(value)
-        if isinstance(value, list) and value and all(isinstance(pair, tuple) for pair in value)
-        else value
-        for key, value in row.items()
-    }
+    pairs = isinstance(value, list) and value and all(isinstance(pair, tuple) for pair in value)
+    return dict(value) if pairs else value

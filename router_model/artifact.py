@@ -230,7 +230,8 @@ def _check_versions(value: dict[str, Any]) -> None:
 
 
 def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
-    point = OperatingPoint(**{**value, "shares": _floats(value["shares"], tiers)})
+    intervals = {key: _floats(value[key], 2) for key in ("quality_interval", "cost_interval")}
+    point = OperatingPoint(**{**value, **intervals, "shares": _floats(value["shares"], tiers)})
     if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
         raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
     _floats([point.value, point.penalty, point.quality, point.cost], 4)

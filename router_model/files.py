@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from router_model.errors import FileError
@@ -24,7 +26,16 @@ def read_file(path: str | Path, limit: int) -> bytes:
 
 
 def replace_file(path: str | Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` in one step: an interrupt leaves the old file or the new one, whole.
+    """Put ``content`` at ``path``; raises as ``replacing`` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file that takes the place of ``path`` in one step, if the block ends well.
+
+    An interrupt leaves the old file or the new one, whole.
 
     Raises:
         FileError: the place cannot be written; what was there stays.
@@ -35,15 +46,14 @@ def replace_file(path: str | Path, content: bytes) -> None:
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}; give a place that can be written") from None
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield Path(name)
+        os.fsync(descriptor)
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}; the file was left as it was") from None
     finally:
+        os.close(descriptor)
         Path(name).unlink(missing_ok=True)
 
 

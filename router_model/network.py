@@ -16,6 +16,8 @@ from router_model.base import Base
 
 PAD = 0
 WIDTH = 128  # columns of the folded table: H hidden units and two for each tier
+REACH = 4.0  # standard deviations: beyond, a feature is as good as at the edge of what training saw
+CONSTANT = 1e-3  # a feature that varies less was constant in training, and has no say
 EMPTY = 1e-6  # weight of a text without tokens, so that its mean is zero and not 0/0
 
 
@@ -30,13 +32,13 @@ class Network(nn.Module):
     Args:
         base: the frozen table, and the token weights to start from.
         feature_mean: float32 [F]; features are standardised with it.
-        feature_scale: float32 [F], above 0.
+        feature_deviation: float32 [F], standard deviations, 0 or more.
         tiers: K, 2 to 16.
         dropout: probability that a pooled column or a hidden unit is dropped in training.
     """
 
     def __init__(
-        self, base: Base, feature_mean: Tensor, feature_scale: Tensor, tiers: int, dropout: float = 0.0
+        self, base: Base, feature_mean: Tensor, feature_deviation: Tensor, tiers: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         vocabulary, columns = base.table.shape
@@ -44,7 +46,10 @@ class Network(nn.Module):
         # Not persistent: checkpoints hold what was learned, and the base is at hand wherever one is read.
         self.register_buffer("table", torch.from_numpy(base.embeddings()), persistent=False)  # [V, D]
         self.register_buffer("feature_mean", feature_mean, persistent=False)  # [F]
-        self.register_buffer("feature_scale", feature_scale, persistent=False)  # [F]
+        varies = feature_deviation > CONSTANT  # [F]
+        scale = torch.where(varies, feature_deviation, torch.ones_like(feature_deviation))  # [F]
+        self.register_buffer("feature_scale", scale, persistent=False)  # [F]
+        self.register_buffer("feature_reach", REACH * varies, persistent=False)  # [F]
         self.token = nn.Embedding(vocabulary, 1)  # [V, 1], log weights
         self.token.weight.data = torch.from_numpy(base.log_weight).unsqueeze(1).clone()
         self.wide = nn.Embedding(vocabulary, tiers)  # [V, K]
@@ -57,6 +62,7 @@ class Network(nn.Module):
     table: Tensor
     feature_mean: Tensor
     feature_scale: Tensor
+    feature_reach: Tensor
 
     def forward(self, token_ids: Tensor, features: Tensor) -> Tensor:
         """Logits [B, K] of ``token_ids`` int [B, T], padded with 0, and ``features`` float32 [B, F]."""
@@ -65,6 +71,7 @@ class Network(nn.Module):
         pooled = self._bag(token_ids, self.table, weight) / total  # [B, D]
         wide = self._bag(token_ids, self.wide.weight, weight) / total  # [B, K]
         known = (features - self.feature_mean) / self.feature_scale  # [B, F]
+        known = known.clamp(-self.feature_reach, self.feature_reach)  # [B, F]
         joined = torch.cat([self.dropout(pooled), known], dim=1)  # [B, D + F]
         hidden = self.dropout(F.relu(self.hidden(joined)))  # [B, H]
         logits: Tensor = self.head(hidden) + wide + self.wide_features(known)  # [B, K]

@@ -9,6 +9,10 @@ that the router is not better than a constant tier or a mix of two, that is the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from router_model.errors import DialError
 
@@ -28,9 +32,11 @@ class OperatingPoint:
         rule: "router" decides prompt by prompt; "fixed" picks tiers with the probabilities ``shares``.
         penalty: of the router's rule, in quality per unit of relative cost, 0 or more.
         shares: expected share of prompts per tier [K]; sums to 1.
-        quality: mean outcome over the strongest tier's, with its interval.
-        cost: mean cost over the strongest tier's, with its interval.
-        note: what is to be known of the point, such as why the guard stepped in; may be empty.
+        quality: mean outcome over the strongest tier's.
+        cost: mean cost over the strongest tier's.
+        note: why the guard stepped in; empty where it did not.
+        quality_interval: lower and upper bound of ``quality``.
+        cost_interval: lower and upper bound of ``cost``.
     """
 
     dial: Dial
@@ -39,12 +45,10 @@ class OperatingPoint:
     penalty: float
     shares: tuple[float, ...]
     quality: float
-    quality_low: float
-    quality_high: float
     cost: float
-    cost_low: float
-    cost_high: float
     note: str = ""
+    quality_interval: tuple[float, float] = (0.0, 0.0)
+    cost_interval: tuple[float, float] = (0.0, 0.0)
 
 
 class Policy:
@@ -86,8 +90,8 @@ class Policy:
             return next((p for p in points if p.value >= value - TOLERANCE), points[-1])
         return next((p for p in reversed(points) if p.value <= value + TOLERANCE), points[0])
 
-    def choose(self, sufficiency: Sequence[float], point: OperatingPoint, draw: float) -> int:
-        """Position of the tier for one prompt; ``draw`` in [0, 1) picks where the rule is fixed."""
+    def choose(self, sufficiency: Sequence[float], point: OperatingPoint, text: str) -> int:
+        """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed."""
         if point.rule == "router":
             penalty = point.penalty
             best, best_value = 0, -1e300
@@ -96,8 +100,16 @@ class Policy:
                 if value > best_value:
                     best, best_value = k, value
             return best
+        draw = crc32(text.encode()) / 2**32  # the same for the same prompt: a retry must not flip the tier
         for k, share in enumerate(point.shares):
             draw -= share
             if draw < 0:
                 return k
         return max(range(len(point.shares)), key=point.shares.__getitem__)
+
+    def choose_batch(
+        self, sufficiency: NDArray[np.float32], point: OperatingPoint, texts: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N]."""
+        rows = zip(sufficiency.tolist(), texts, strict=True)
+        return np.array([self.choose(row, point, text) for row, text in rows], np.int64)

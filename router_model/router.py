@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +146,7 @@ class Router:
         ids = tokens.window(whole, self._max_tokens)
         features = np.array([featurize(prompt)], np.float32)
         row = self._session.sufficiency(ids[np.newaxis], features)[0].tolist()
-        k = self.policy.choose(row, point, _draw(prompt, point))
+        k = self.policy.choose(row, point, prompt.text)
         tier = self.ladder.tiers[k]
         per_character, answer = self._prices[k]
         return Decision(
@@ -171,13 +170,7 @@ class Router:
         """As ``route_batch``, for requests that ``router_model.prompt.read`` has read."""
         point = self.policy.point(quality, budget)
         sufficiency, lengths = self._sufficiency(read)
-        chosen = np.array(
-            [
-                self.policy.choose(row, point, _draw(prompt, point))
-                for row, prompt in zip(sufficiency.tolist(), read, strict=True)
-            ],
-            np.int64,
-        )
+        chosen = self.policy.choose_batch(sufficiency, point, [prompt.text for prompt in read])
         prices = np.array(self._prices)
         characters = np.array([prompt.characters for prompt in read], np.float64)
         return Decisions(
@@ -222,8 +215,3 @@ class Router:
                 f"{self.artifact.name}: its probes come out {worst:.4f} from the probabilities it was written with; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )
-
-
-def _draw(prompt: Prompt, point: OperatingPoint) -> float:
-    """A number in [0, 1) that is the same whenever the prompt is: a mix of tiers must not flip on a retry."""
-    return crc32(prompt.text.encode()) / 2**32 if point.rule == "fixed" else 0.0

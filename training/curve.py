@@ -7,6 +7,7 @@ or mix at equal cost; where it does not, significantly, that constant or mix is 
 N: rows whose every tier is known, K: tiers, L: penalties, P: dial values, R: resamples.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from router_model.data.split import folds
 from router_model.errors import DataError
 from router_model.policy import TOLERANCE, Dial, OperatingPoint
-from router_model.training.evaluation.baselines import Hull, Mix
+from router_model.training.evaluation.baselines import Hull
 from router_model.training.evaluation.bootstrap import Bootstrap
 
 Floats = NDArray[np.float64]
@@ -81,14 +82,11 @@ def measure_curve(
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
     cost = np.take_along_axis(rows.cost, choices, axis=1)  # [N, L]
     fold_of = folds(rows.groups, min(cross_folds, len(np.unique(rows.groups))), seed)
-    bootstrap = Bootstrap(rows.groups, resamples, confidence, seed)
-    measure = _Measure(rows, bootstrap)
-    points = []
-    for dial, value in DIALS:
-        picked = _cross_picked(quality, cost, rows, fold_of, dial, value)  # [N]
-        own = pick(quality.mean(axis=0), cost.mean(axis=0), rows, dial, value)
-        chosen = np.take_along_axis(choices, picked[:, None], axis=1)[:, 0]  # [N]
-        points.append(measure.point(dial, value, float(penalties[own]), chosen))
+    own = [pick(quality.mean(axis=0), cost.mean(axis=0), rows, dial, value) for dial, value in DIALS]
+    picked = [_cross_picked(quality, cost, rows, fold_of, dial, value) for dial, value in DIALS]
+    chosen = np.stack([np.take_along_axis(choices, p[:, None], axis=1)[:, 0] for p in picked], axis=1)  # [N, P]
+    measure = _Measure(rows, chosen, Bootstrap(rows.groups, resamples, confidence, seed))
+    points = [measure.point(column, float(penalties[own[column]])) for column in range(len(DIALS))]
     return Curve(tuple(points), verdict(points, default_quality, confidence))
 
 
@@ -163,85 +161,68 @@ def _cross_picked(
 
 
 class _Measure:
-    """Figures and intervals of operating points on one set of rows, all over the same resamples."""
+    """Figures and intervals of all operating points, over the same resamples.
 
-    def __init__(self, rows: Measured, bootstrap: Bootstrap) -> None:
-        self.rows = rows
+    Args:
+        rows: held-out rows.
+        chosen: int64 [N, P], the tier that the router picks for each row and dial value.
+        bootstrap: over the rows' groups.
+    """
+
+    def __init__(self, rows: Measured, chosen: NDArray[np.int64], bootstrap: Bootstrap) -> None:
+        self.chosen = chosen
         self.bootstrap = bootstrap
-        self.hull = Hull(rows.outcomes.mean(axis=0), rows.cost.mean(axis=0))
-        self.qualities = bootstrap.sums(rows.outcomes)  # [R, K]
-        self.costs = bootstrap.sums(rows.cost)  # [R, K]
+        self.quality = rows.outcomes.mean(axis=0)  # [K]
+        self.cost = rows.cost.mean(axis=0)  # [K]
+        self.hull = Hull(self.quality, self.cost)
+        quality = np.take_along_axis(rows.outcomes, chosen, axis=1)  # [N, P]
+        cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
+        self.own_quality, self.own_cost = quality.mean(axis=0), cost.mean(axis=0)  # [P], [P]
+        tiers, dials = rows.outcomes.shape[1], chosen.shape[1]
+        sums = bootstrap.sums(np.hstack([rows.outcomes, rows.cost, quality, cost]))  # [R, 2 K + 2 P]
+        self.draws_quality, self.draws_cost, self.draws_own_quality, self.draws_own_cost = np.split(
+            sums / len(chosen), np.cumsum([tiers, tiers, dials]), axis=1
+        )  # [R, K], [R, K], [R, P], [R, P]
 
-    def point(self, dial: Dial, value: float, penalty: float, chosen: NDArray[np.int64]) -> OperatingPoint:
+    def point(self, column: int, penalty: float) -> OperatingPoint:
         """The router's point where it beats the best mix at equal cost, else the mix that keeps the dial."""
-        tiers = self.rows.outcomes.shape[1]
-        quality = np.take_along_axis(self.rows.outcomes, chosen[:, None], axis=1)  # [N, 1]
-        cost = np.take_along_axis(self.rows.cost, chosen[:, None], axis=1)  # [N, 1]
-        draws = self.bootstrap.sums(np.hstack([quality, cost]))  # [R, 2]
-        low = self._gain_low(float(cost.mean()), draws)
-        if low > 0:
-            shares = np.bincount(chosen, minlength=tiers) / len(chosen)
-            return self._figures(
-                dial, value, "router", penalty, tuple(shares.tolist()), quality.mean(), cost.mean(), draws, ""
-            )
-        mix = self._mix(dial, value)
-        shares = np.array(mix.shares(tiers))
-        note = "the router is not better than " + (
-            "a random mix of two tiers" if 0 < mix.share < 1 else "one constant tier"
-        ) + " at equal cost, which decides instead"
-        return self._figures(
-            dial,
-            value,
-            "fixed",
-            penalty,
-            tuple(shares.tolist()),
-            self.rows.outcomes.mean(axis=0) @ shares,
-            self.rows.cost.mean(axis=0) @ shares,
-            np.stack([self.qualities @ shares, self.costs @ shares], axis=1),
-            note,
-        )
+        dial, value = DIALS[column]
+        if self._gain_low(column) > 0:
+            shares = np.bincount(self.chosen[:, column], minlength=len(self.cost)) / len(self.chosen)
+            quality, cost = self.own_quality[column], self.own_cost[column]
+            draws = self.draws_own_quality[:, column], self.draws_own_cost[:, column]
+            return self._figures(OperatingPoint(dial, value, "router", penalty, _tuple(shares), quality, cost), draws)
+        wished = value * (self.quality[-1] if dial == "quality" else self.cost[-1])
+        mix = self.hull.at_quality(wished) if dial == "quality" else self.hull.at_cost(wished)
+        shares = np.array(mix.shares(len(self.cost)))
+        other = "a random mix of two tiers" if 0 < mix.share < 1 else "one constant tier"
+        note = f"the router is not better than {other} at equal cost, which decides instead"
+        quality, cost = self.quality @ shares, self.cost @ shares
+        draws = self.draws_quality @ shares, self.draws_cost @ shares
+        return self._figures(OperatingPoint(dial, value, "fixed", penalty, _tuple(shares), quality, cost, note), draws)
 
-    def _mix(self, dial: Dial, value: float) -> Mix:
-        if dial == "quality":
-            return self.hull.at_quality(value * float(self.rows.outcomes[:, -1].mean()))
-        return self.hull.at_cost(value * float(self.rows.cost[:, -1].mean()))
-
-    def _gain_low(self, cost: float, draws: Floats) -> float:
+    def _gain_low(self, column: int) -> float:
         """Lower bound of the router's mean outcome less that of the best mix at equal cost."""
-        mix = self.hull.at_cost(cost)
-        cheap, dear = self.costs[:, mix.cheap], self.costs[:, mix.dear]
+        mix = self.hull.at_cost(float(self.own_cost[column]))
+        cheap, dear = self.draws_cost[:, mix.cheap], self.draws_cost[:, mix.dear]
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(dear != cheap, (draws[:, 1] - cheap) / (dear - cheap), 0.0)
-        base = (1 - share) * self.qualities[:, mix.cheap] + share * self.qualities[:, mix.dear]
-        return self.bootstrap.interval((draws[:, 0] - base) / len(self.rows.outcomes))[0]
+            share = np.where(dear != cheap, (self.draws_own_cost[:, column] - cheap) / (dear - cheap), 0.0)
+        base = (1 - share) * self.draws_quality[:, mix.cheap] + share * self.draws_quality[:, mix.dear]
+        return self.bootstrap.interval(self.draws_own_quality[:, column] - base)[0]
 
-    def _figures(
-        self,
-        dial: Dial,
-        value: float,
-        rule: Any,
-        penalty: float,
-        shares: tuple[float, ...],
-        quality: float,
-        cost: float,
-        draws: Floats,
-        note: str,
-    ) -> OperatingPoint:
-        """Ratios to the strongest tier, with intervals."""
+    def _figures(self, point: OperatingPoint, draws: tuple[Floats, Floats]) -> OperatingPoint:
+        """Absolute means as ratios to the strongest tier's, with intervals."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            quality_low, quality_high = self.bootstrap.interval(draws[:, 0] / self.qualities[:, -1])
-            cost_low, cost_high = self.bootstrap.interval(draws[:, 1] / self.costs[:, -1])
-        return OperatingPoint(
-            dial=dial,
-            value=value,
-            rule=rule,
-            penalty=penalty,
-            shares=shares,
-            quality=float(quality / self.rows.outcomes[:, -1].mean()),
-            quality_low=quality_low,
-            quality_high=quality_high,
-            cost=float(cost / self.rows.cost[:, -1].mean()),
-            cost_low=cost_low,
-            cost_high=cost_high,
-            note=note,
+            quality_interval = self.bootstrap.interval(draws[0] / self.draws_quality[:, -1])
+            cost_interval = self.bootstrap.interval(draws[1] / self.draws_cost[:, -1])
+        return dataclasses.replace(
+            point,
+            quality=float(point.quality / self.quality[-1]),
+            cost=float(point.cost / self.cost[-1]),
+            quality_interval=quality_interval,
+            cost_interval=cost_interval,
         )
+
+
+def _tuple(shares: Floats) -> tuple[float, ...]:
+    return tuple(float(share) for share in shares)

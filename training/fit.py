@@ -102,9 +102,10 @@ def planned_epochs(rows: int, config: TrainConfig) -> int:
 
 def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
     """An untrained network whose features are standardised by those of its training rows, [N, F]."""
-    mean = torch.from_numpy(features.mean(axis=0))  # [F]
-    scale = torch.from_numpy(features.std(axis=0))  # [F]
-    return Network(base, mean, torch.where(scale > 1e-6, scale, torch.ones_like(scale)), tiers, config.dropout)
+    exact = features.astype(np.float64)
+    mean = torch.from_numpy(exact.mean(axis=0)).float()  # [F]
+    deviation = torch.from_numpy(exact.std(axis=0)).float()  # [F]
+    return Network(base, mean, deviation, tiers, config.dropout)
 
 
 @torch.no_grad()

@@ -42,8 +42,9 @@ class Bootstrap:
 
     def sums(self, values: Floats) -> Floats:
         """Sums of each column over each resample: [N, M] -> [R, M]."""
-        totals = np.zeros((self.count, values.shape[1]))
-        np.add.at(totals, self.group_of, values)
+        order = np.argsort(self.group_of, kind="stable")
+        starts = np.searchsorted(self.group_of[order], np.arange(self.count))
+        totals = np.add.reduceat(values[order], starts, axis=0)  # [G, M]
         return np.concatenate([weights @ totals for weights in self.weights()])
 
     def interval(self, draws: Floats) -> tuple[float, float]:

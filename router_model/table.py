@@ -1,0 +1,86 @@
+"""Results as lines of text that line up, for people at a terminal."""
+
+from collections.abc import Sequence
+
+from router_model.artifact import Artifact
+from router_model.router import Decision
+
+PROMPT_COLUMNS = 56
+SHOWN = {"quality": (0.8, 0.9, 0.95, 0.98, 1.0), "budget": (0.1, 0.25, 0.5, 0.75)}
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as aligned columns, the first to the left and the others to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.rjust(width) if k else cell.ljust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def decisions(texts: Sequence[str], made: Sequence[Decision]) -> str:
+    """A line per prompt: its beginning, the tier, each tier's probability, the expected cost."""
+    names = list(made[0].sufficiency)
+    head = ["prompt", "tier", *(f"P({name})" for name in names), "USD"]
+    rows = [
+        [
+            shortened(text),
+            decision.tier,
+            *(f"{decision.sufficiency[name]:.3f}" for name in names),
+            f"{decision.expected_cost_usd:.6f}",
+        ]
+        for text, decision in zip(texts, made, strict=True)
+    ]
+    return columns([head, *rows])
+
+
+def artifact(found: Artifact) -> str:
+    """What an artifact holds, for people."""
+    manifest = found.manifest
+    facts = {
+        "file": f"{found.name}, {len(found.content) / 1e6:.1f} MB",
+        "fingerprint": found.fingerprint,
+        "graph": f"{manifest.encoder}, {manifest.precision}, window of {manifest.max_tokens} tokens",
+        "data": f"{manifest.data.get('rows')} rows in {manifest.data.get('groups')} groups, "
+        f"fingerprint {str(manifest.data.get('fingerprint'))[:16]}",
+        "default dial": f"quality={manifest.default_quality:g}",
+        "guard": str(manifest.guard.get("message")),
+        "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
+    }
+    tiers = [["tier", "models", "USD per million in", "out", "relative cost"]] + [
+        [
+            tier.name,
+            ", ".join(tier.models),
+            f"{tier.input_usd_per_million:g}",
+            f"{tier.output_usd_per_million:g}",
+            f"{cost:.3f}",
+        ]
+        for tier, cost in zip(manifest.ladder.tiers, manifest.relative_cost, strict=True)
+    ]
+    curve = [["dial", "quality", "", "cost", "", *manifest.ladder.names, "decided by"]] + [
+        [
+            f"{point.dial}={point.value:g}",
+            f"{point.quality:.1%}",
+            _interval(point.quality_interval),
+            f"{point.cost:.1%}",
+            _interval(point.cost_interval),
+            *(f"{share:.0%}" for share in point.shares),
+            "router" if point.rule == "router" else "the guard",
+        ]
+        for point in manifest.curve
+        if point.value in SHOWN[point.dial]
+    ]
+    width = max(map(len, facts))
+    lines = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
+    return f"{lines}\n\n{columns(tiers)}\n\n{columns(curve)}"
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text on one line, printable."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * PROMPT_COLUMNS]).split())
+    return line if len(line) <= PROMPT_COLUMNS else f"{line[: PROMPT_COLUMNS - 3]}..."
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"[{interval[0]:.1%}, {interval[1]:.1%}]"

@@ -1,0 +1,1 @@
+"""A router at work: labelling prompt logs."""

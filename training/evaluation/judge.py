@@ -1,0 +1,227 @@
+"""A router's figures on rows whose every tier is known, with intervals.
+
+N: rows, K: tiers, P: dial values, R: resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.data.labels import Labels
+from router_model.errors import DataError
+from router_model.ladder import Ladder
+from router_model.policy import Dial, OperatingPoint, Policy
+from router_model.training.evaluation.baselines import Hull
+from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.metrics import GapRecovery, brier_score, expected_calibration_error
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+DIALS: tuple[tuple[Dial, float], ...] = (
+    ("quality", 0.8), ("quality", 0.9), ("quality", 0.95), ("quality", 0.98), ("quality", 1.0),
+    ("budget", 0.1), ("budget", 0.25), ("budget", 0.5), ("budget", 0.75),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a router said of rows, and what it chose at each dial value.
+
+    Attributes:
+        probabilities: float64 [N, K].
+        scores: float64 [N, K], what orders the prompts; the probabilities, or these centred by fold.
+        chosen: int64 [N, P], the tier at each of ``DIALS``.
+        by_router: bool [P], whether the router decided, rather than a fixed choice of the guard.
+        labels: of the rows.
+        groups: int64 [N].
+    """
+
+    probabilities: Floats
+    scores: Floats
+    chosen: NDArray[np.int64]
+    by_router: NDArray[np.bool_]
+    labels: Labels
+    groups: NDArray[np.int64]
+
+    @classmethod
+    def by_curve(
+        cls,
+        relative_cost: Sequence[float],
+        curve: Sequence[OperatingPoint],
+        probabilities: Floats,
+        labels: Labels,
+        groups: NDArray[np.int64],
+        texts: Sequence[str],
+    ) -> "Judged":
+        """The choices of the policy that a curve makes."""
+        policy = Policy(relative_cost, curve, DIALS[0])
+        points = [policy.point(**{dial: value}) for dial, value in DIALS]
+        chosen = [policy.choose_batch(probabilities.astype(np.float32), point, texts) for point in points]
+        by_router = np.array([point.rule == "router" for point in points])
+        return cls(probabilities, probabilities, np.stack(chosen, axis=1), by_router, labels, groups)
+
+
+@dataclass(frozen=True)
+class AtDial:
+    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` are over the strongest tier's."""
+
+    dial: str
+    value: float
+    by_router: bool
+    accuracy: float
+    accuracy_interval: Interval
+    quality: float
+    quality_interval: Interval
+    cost: float
+    cost_interval: Interval
+    cost_usd_per_1000: float
+    gain_over_mix: float
+    gain_over_mix_interval: Interval
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class PairRanking:
+    """How well prompts are ordered by their need of the dearer of two tiers; a random order gives APGR 0.5."""
+
+    cheap: str
+    dear: str
+    apgr: float
+    apgr_interval: Interval
+    cpt50: float
+    cpt50_interval: Interval
+    cpt80: float
+    cpt80_interval: Interval
+
+
+@dataclass(frozen=True)
+class ConstantTier:
+    """What always picking one tier gives, and how well its probabilities are calibrated."""
+
+    tier: str
+    accuracy: float
+    accuracy_interval: Interval
+    cost: float
+    cost_usd_per_1000: float
+    calibration_error: float
+    brier: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that ``judge`` measures."""
+
+    rows: int
+    groups: int
+    confidence: float
+    dials: list[AtDial]
+    pairs: list[PairRanking]
+    constants: list[ConstantTier]
+
+
+def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, seed: int) -> Evaluation:
+    """Measure; intervals by a paired bootstrap over groups.
+
+    Raises:
+        DataError: no row knows every tier.
+    """
+    if not len(judged.chosen):
+        raise DataError("no row tells how every tier of the ladder did, so there is nothing to measure on")
+    bootstrap = Bootstrap(judged.groups, resamples, confidence, seed)
+    return Evaluation(
+        rows=len(judged.chosen),
+        groups=bootstrap.count,
+        confidence=confidence,
+        dials=_dials(judged, ladder, bootstrap),
+        pairs=[_pair(judged, ladder, cheap, bootstrap) for cheap in range(len(ladder) - 1)],
+        constants=_constants(judged, ladder, bootstrap),
+    )
+
+
+def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]:
+    outcomes, cost = judged.labels.outcomes, judged.labels.cost_usd
+    own_quality = np.take_along_axis(outcomes, judged.chosen, axis=1)  # [N, P]
+    own_cost = np.take_along_axis(cost, judged.chosen, axis=1)  # [N, P]
+    tiers, dials = len(ladder), len(DIALS)
+    sums = bootstrap.sums(np.hstack([outcomes, cost, own_quality, own_cost])) / len(outcomes)  # [R, 2 K + 2 P]
+    quality_r, cost_r, own_quality_r, own_cost_r = np.split(sums, np.cumsum([tiers, tiers, dials]), axis=1)
+    quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
+    hull = Hull(quality, price)
+    found = []
+    for column, (dial, value) in enumerate(DIALS):
+        accuracy, paid = float(own_quality[:, column].mean()), float(own_cost[:, column].mean())
+        mix = np.array(hull.at_cost(paid).shares(tiers))  # [K]
+        cheap, dear = hull.at_cost(paid).cheap, hull.at_cost(paid).dear
+        span = cost_r[:, dear] - cost_r[:, cheap]  # [R]
+        share = np.divide(own_cost_r[:, column] - cost_r[:, cheap], span, np.zeros_like(span), where=span != 0)
+        mixed = (1 - share) * quality_r[:, cheap] + share * quality_r[:, dear]  # [R]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = own_quality_r[:, column] / quality_r[:, -1], own_cost_r[:, column] / cost_r[:, -1]
+        shares = np.bincount(judged.chosen[:, column], minlength=tiers) / len(outcomes)
+        found.append(
+            AtDial(
+                dial=dial,
+                value=value,
+                by_router=bool(judged.by_router[column]),
+                accuracy=accuracy,
+                accuracy_interval=bootstrap.interval(own_quality_r[:, column]),
+                quality=_ratio(accuracy, quality[-1]),
+                quality_interval=bootstrap.interval(ratios[0]),
+                cost=_ratio(paid, price[-1]),
+                cost_interval=bootstrap.interval(ratios[1]),
+                cost_usd_per_1000=paid * 1000,
+                gain_over_mix=accuracy - float(quality @ mix),
+                gain_over_mix_interval=bootstrap.interval(own_quality_r[:, column] - mixed),
+                shares=dict(zip(ladder.names, shares.tolist(), strict=True)),
+            )
+        )
+    return found
+
+
+def _pair(judged: Judged, ladder: Ladder, cheap: int, bootstrap: Bootstrap) -> PairRanking:
+    scores = judged.scores[:, -1] - judged.scores[:, cheap]
+    recovery = GapRecovery(scores, judged.labels.outcomes[:, cheap], judged.labels.outcomes[:, -1])
+    own = recovery.figures(np.ones((1, len(scores))))[0]  # [3]
+    drawn = np.concatenate(
+        [
+            recovery.figures(part[:, bootstrap.group_of])
+            for weights in bootstrap.weights()
+            for part in np.array_split(weights, max(1, len(weights) // 50))
+        ]
+    )  # [R, 3]
+    intervals = [bootstrap.interval(column) for column in drawn.T]
+    return PairRanking(
+        cheap=ladder.names[cheap],
+        dear=ladder.names[-1],
+        apgr=float(own[0]),
+        apgr_interval=intervals[0],
+        cpt50=float(own[1]),
+        cpt50_interval=intervals[1],
+        cpt80=float(own[2]),
+        cpt80_interval=intervals[2],
+    )
+
+
+def _constants(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[ConstantTier]:
+    labels = judged.labels
+    drawn = bootstrap.sums(labels.outcomes) / len(labels.outcomes)  # [R, K]
+    price = labels.cost_usd.mean(axis=0)  # [K]
+    return [
+        ConstantTier(
+            tier=name,
+            accuracy=float(labels.outcomes[:, k].mean()),
+            accuracy_interval=bootstrap.interval(drawn[:, k]),
+            cost=_ratio(float(price[k]), price[-1]),
+            cost_usd_per_1000=float(price[k]) * 1000,
+            calibration_error=expected_calibration_error(judged.probabilities[:, k], labels.sufficient[:, k]),
+            brier=brier_score(judged.probabilities[:, k], labels.sufficient[:, k]),
+        )
+        for k, name in enumerate(ladder.names)
+    ]
+
+
+def _ratio(value: float, strongest: float) -> float:
+    return float(value / strongest) if strongest else float("nan")

@@ -1,0 +1,309 @@
+"""The main job: labelled records in, an artifact out."""
+
+import hashlib
+import logging
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.artifact import Manifest, seal, write
+from router_model.base import Base
+from router_model.data.groups import group
+from router_model.data.labels import Labels, label
+from router_model.data.readers import Reading, read_records
+from router_model.data.records import Record
+from router_model.errors import ConfigError, DataError
+from router_model.ladder import Ladder
+from router_model.prompt import read
+from router_model.training.config import TrainConfig
+from router_model.training.crossfit import CrossFitted, StageDone, crossfit, open_state
+from router_model.training.curve import Curve, Measured, measure_curve
+from router_model.training.dataset import Encoded, encode
+from router_model.training.evaluation.judge import Evaluation, Judged, judge
+from router_model.training.evaluation.metrics import reliability
+from router_model.training.evaluation.report import write_report
+from router_model.training.export import Exported, export, run
+
+logger = logging.getLogger(__name__)
+
+# Written for this purpose: prompts of the training data have no business in a file that gets handed round.
+PROBES = (
+    "What is the capital of Portugal?",
+    "Prove that every finite integral domain is a field, then find one that is not commutative.",
+    "def mean(xs):\n    return sum(xs) / len(xs)\n\n```\nZeroDivisionError\n```\nWhy?",
+    "请把下面的句子翻译成英文：今天的会议改到下午三点。",
+    "Résume ce paragraphe en deux phrases, puis propose un titre de moins de 8 mots.",
+    "",
+)
+LIBRARIES = ("router-model", "torch", "lightning", "onnx", "onnxruntime", "nanotoken", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Records as training wants them.
+
+    Attributes:
+        records: those that carry a label.
+        labels: what they say of the ladder, N rows.
+        groups: int64 [N].
+        encoded: what the network reads of them.
+    """
+
+    records: Sequence[Record]
+    labels: Labels
+    groups: NDArray[np.int64]
+    encoded: Encoded
+
+    def take(self, rows: NDArray[np.int64]) -> "Prepared":
+        """Some of the rows."""
+        return Prepared(
+            [self.records[row] for row in rows],
+            self.labels.take(rows),
+            self.groups[rows],
+            Encoded([self.encoded.ids[row] for row in rows], self.encoded.features[rows]),
+        )
+
+
+@dataclass(frozen=True)
+class Built:
+    """A fitted router before it is exported, with what is known of it from rows it had not seen."""
+
+    fitted: CrossFitted
+    curve: Curve
+    relative_cost: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What ``train`` did.
+
+    Attributes:
+        out: the artifact.
+        bytes: its size.
+        precision: of its graph.
+        rows: labelled rows that it learned from.
+        bad_rows: rows that were skipped.
+        groups: among the rows.
+        seconds: wall-clock time.
+        peak_memory_mb: of this process.
+        guard: the verdict.
+        evaluation: figures on held-out rows.
+        checks: largest differences between network and graph.
+        report: the page, where one was asked for.
+    """
+
+    out: str
+    bytes: int
+    precision: str
+    rows: int
+    bad_rows: int
+    groups: int
+    seconds: float
+    peak_memory_mb: float
+    guard: dict[str, Any]
+    evaluation: Evaluation
+    checks: dict[str, float]
+    report: str | None
+
+
+def train(
+    paths: Sequence[str | Path],
+    ladder: Ladder,
+    out: str | Path,
+    config: TrainConfig | None = None,
+    *,
+    base: Base | None = None,
+    report: str | Path | None = None,
+    skip_bad: bool = False,
+    stage_done: StageDone | None = None,
+) -> Trained:
+    """Train a router on the records of ``paths`` and write the artifact to ``out``.
+
+    An interrupted run is taken up by the next of the same data and settings, from ``out`` + ".resume".
+
+    Raises:
+        RouterModelError: data, settings or files are not usable, or training failed; ``out`` is untouched.
+    """
+    started = time.monotonic()
+    config, base, out = config or TrainConfig(), base or Base.default(), Path(out)
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
+    reading = Reading(skip_bad=skip_bad)
+    prepared = prepare(read_all(paths, reading), ladder, config, base)
+    fingerprint = data_fingerprint(prepared.records)
+    state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
+    built = build(prepared, config, base, state=state, stage_done=stage_done)
+    exported = _export(built, prepared, len(ladder))
+    evaluation = evaluate_built(built, prepared, ladder, config)
+    data = {
+        "fingerprint": fingerprint,
+        "rows": len(prepared.records),
+        "complete_rows": int(prepared.labels.complete.sum()),
+        "groups": len(np.unique(prepared.groups)),
+    }
+    manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
+    write(out, seal(exported.graph, manifest))
+    page = (
+        write_report(Path(report), manifest, evaluation, built.fitted.history, _reliability(built, prepared))
+        if report
+        else None
+    )
+    shutil.rmtree(state)
+    return Trained(
+        out=str(out),
+        bytes=out.stat().st_size,
+        precision=exported.precision,
+        rows=len(prepared.records),
+        bad_rows=reading.bad,
+        groups=data["groups"],
+        seconds=round(time.monotonic() - started, 2),
+        peak_memory_mb=peak_memory_mb(),
+        guard=built.curve.guard,
+        evaluation=evaluation,
+        checks=exported.checks,
+        report=str(page) if page else None,
+    )
+
+
+def read_all(paths: Iterable[str | Path], reading: Reading) -> list[Record]:
+    """The records of several files."""
+    return [record for path in paths for record in read_records(path, reading)]
+
+
+def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base: Base) -> Prepared:
+    """Label, group and encode; records without a label for this ladder are left out.
+
+    Raises:
+        DataError: no usable record, or a tier that no record tells anything of.
+    """
+    labels = label(records, ladder, config.bar, config.margin)
+    known = np.flatnonzero(labels.observed.any(axis=1))
+    if len(known) < len(records):
+        logger.warning("%d of %d rows have no label for this ladder", len(records) - len(known), len(records))
+        records, labels = [records[row] for row in known], labels.take(known)
+    for k, name in enumerate(ladder.names):
+        if not labels.observed[:, k].any():
+            models = ", ".join(ladder.tiers[k].models)
+            raise DataError(f"tier {name!r}: no row has an outcome for its models ({models}); mend their names")
+    encoded = encode([record.prompt for record in records], base, config.max_tokens)
+    return Prepared(records, labels, group(records), encoded)
+
+
+def build(
+    prepared: Prepared,
+    config: TrainConfig,
+    base: Base,
+    *,
+    state: Path | None = None,
+    stage_done: StageDone | None = None,
+) -> Built:
+    """Fit, calibrate and measure; raises as ``crossfit`` and ``measure_curve`` do."""
+    measured_rows = prepared.labels.complete
+    fitted = crossfit(
+        base, prepared.encoded, prepared.labels.sufficient, prepared.groups, config, state=state, stage_done=stage_done
+    )
+    measured = Measured(
+        fitted.probabilities[measured_rows],
+        prepared.labels.outcomes[measured_rows],
+        prepared.labels.cost_usd[measured_rows],
+        prepared.groups[measured_rows],
+    )
+    curve = measure_curve(
+        measured,
+        default_quality=config.quality,
+        seed=config.seed,
+        resamples=config.resamples,
+        confidence=config.confidence,
+    )
+    return Built(fitted, curve, tuple(measured.relative_cost.tolist()))
+
+
+def evaluate_built(built: Built, prepared: Prepared, ladder: Ladder, config: TrainConfig) -> Evaluation:
+    """Figures on the out-of-fold probabilities, at the curve's own operating points."""
+    rows = np.flatnonzero(prepared.labels.complete)
+    judged = Judged.by_curve(
+        built.relative_cost,
+        built.curve.points,
+        built.fitted.probabilities[rows],
+        prepared.labels.take(rows),
+        prepared.groups[rows],
+        [prepared.records[row].prompt.text for row in rows],
+    )
+    return judge(judged, ladder, config.resamples, config.confidence, config.seed)
+
+
+def data_fingerprint(records: Sequence[Record]) -> str:
+    """SHA-256 of what the records say, in their order."""
+    digest = hashlib.sha256()
+    for record in records:
+        said = (record.prompt, record.best_tier, sorted(record.outcomes.items()), record.preference, record.group)
+        digest.update(repr(said).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base) -> str:
+    run_of = repr((data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning")))
+    return hashlib.sha256(run_of.encode()).hexdigest()
+
+
+def _export(built: Built, prepared: Prepared, tiers: int) -> Exported:
+    pairs = [(cheap, tiers - 1) for cheap in range(tiers - 1)]
+    return export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
+
+
+def _reliability(built: Built, prepared: Prepared) -> list[list[tuple[float, float, int]]]:
+    """Per tier, how often its held-out probabilities came true."""
+    columns = zip(built.fitted.probabilities.T, prepared.labels.sufficient.T, strict=True)
+    return [reliability(said[~np.isnan(true)], true[~np.isnan(true)]) for said, true in columns]
+
+
+def _manifest(
+    built: Built,
+    exported: Exported,
+    evaluation: Evaluation,
+    prepared: Prepared,
+    ladder: Ladder,
+    config: TrainConfig,
+    base: Base,
+    data: dict[str, Any],
+) -> Manifest:
+    probes = encode([read(text) for text in PROBES], base, config.max_tokens)
+    given = run(exported.graph, probes, np.arange(len(PROBES)))
+    calibration = built.fitted.calibration
+    return Manifest(
+        ladder=ladder,
+        tokenizer_json=base.tokenizer_json,
+        max_tokens=config.max_tokens,
+        encoder="static",
+        precision=exported.precision,
+        relative_cost=built.relative_cost,
+        output_tokens=tuple(prepared.labels.output_tokens.tolist()),
+        default_quality=config.quality,
+        curve=built.curve.points,
+        guard=built.curve.guard,
+        probes=tuple((text, tuple(row)) for text, row in zip(PROBES, given.tolist(), strict=True)),
+        calibration={
+            "method": "platt",
+            "scale": calibration.scale.tolist(),
+            "offset": calibration.offset.tolist(),
+            "folds": config.folds,
+        },
+        metrics={"held_out": asdict(evaluation), "export": exported.checks, "epochs": built.fitted.epochs},
+        data=data | {"base": base.source},
+        versions={name: version(name) for name in LIBRARIES},
+    )
