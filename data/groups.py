@@ -9,9 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rensa import RMinHash, RMinHashLSH
 
 from router_model.data.records import Record
+from router_model.errors import MissingExtraError
+
+try:
+    from rensa import RMinHash, RMinHashLSH
+except ModuleNotFoundError:
+    raise MissingExtraError(
+        "grouping near-duplicates needs rensa: pip install 'router-model[train]'"
+    ) from None
 
 THRESHOLD = 0.7
 PERMUTATIONS = 128
@@ -48,7 +55,9 @@ def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
             pairs.append((first, row))
             continue
         pairs += [
-            (other, row) for other in sorted(index.query(sketch)) if sketches[other].jaccard(sketch) >= THRESHOLD
+            (other, row)
+            for other in sorted(index.query(sketch))
+            if sketches[other].jaccard(sketch) >= THRESHOLD
         ]
         index.insert(row, sketch)
     return pairs

@@ -87,15 +87,20 @@ def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: f
         elif record.preference is not None:
             _prefer(record.preference, ladder, sufficient[row])
     if np.isnan(sufficient).all():
+        wanted = ", ".join(model for tier in ladder.tiers for model in tier.models)
         models = sorted({name for record in records for name in record.outcomes})
         raise DataError(
-            f"no row has a label for the ladder's models ({', '.join(m for t in ladder.tiers for m in t.models)}); "
+            f"no row has a label for the ladder's models ({wanted}); "
             f"the data names {', '.join(models[:8]) or 'none'}; mend the ladder's model names"
         )
     input_tokens, output_tokens = _tokens(records, ladder)
-    return Labels(outcomes, sufficient, _costs(records, ladder, input_tokens, output_tokens), input_tokens, np.array(
-        [_mean(column, DEFAULT_OUTPUT_TOKENS) for column in output_tokens.T]
-    ))
+    return Labels(
+        outcomes,
+        sufficient,
+        _costs(records, ladder, input_tokens, output_tokens),
+        input_tokens,
+        np.array([_mean(column, DEFAULT_OUTPUT_TOKENS) for column in output_tokens.T]),
+    )
 
 
 def _outcomes(record: Record, ladder: Ladder) -> list[float]:
@@ -117,7 +122,8 @@ def _sufficient(outcomes: Floats, bar: float, margin: float | None) -> Floats:
 def _best_tier(record: Record, ladder: Ladder) -> int:
     if record.best_tier not in ladder.names:
         raise DataError(
-            f"record {record.id}: best_tier {record.best_tier!r} is not in the ladder ({', '.join(ladder.names)})"
+            f"record {record.id}: best_tier {record.best_tier!r} is not in the ladder; "
+            f"give one of {', '.join(ladder.names)}"
         )
     return ladder.index(record.best_tier)
 
@@ -138,7 +144,9 @@ def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
     """Input tokens [N], from the text where not logged, and output tokens [N, K] with NaN where unknown."""
     input_tokens = np.array(
         [
-            record.prompt.characters / CHARACTERS_PER_TOKEN if record.input_tokens is None else record.input_tokens
+            record.prompt.characters / CHARACTERS_PER_TOKEN
+            if record.input_tokens is None
+            else record.input_tokens
             for record in records
         ]
     )
@@ -161,11 +169,14 @@ def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, outp
     for k, tier in enumerate(ladder.tiers):
         lengths = output_tokens[:, k]
         lengths = np.where(np.isnan(lengths), _mean(lengths, overall), lengths)
-        costs[:, k] = (input_tokens * tier.input_usd_per_million + lengths * tier.output_usd_per_million) * 1e-6
+        costs[:, k] = (
+            input_tokens * tier.input_usd_per_million + lengths * tier.output_usd_per_million
+        ) * 1e-6
         for row, record in enumerate(records):
             if record.cost_usd:
                 costs[row, k] = next(
-                    (record.cost_usd[model] for model in tier.models if model in record.cost_usd), costs[row, k]
+                    (record.cost_usd[model] for model in tier.models if model in record.cost_usd),
+                    costs[row, k],
                 )
     return costs
 

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
 from typing import Any
 
 from router_model.errors import PromptError, RecordError
 from router_model.prompt import Prompt, Request, read
-
 
 FIELDS = frozenset(
     {
@@ -120,7 +118,9 @@ def _request(row: Mapping[str, Any], where: str) -> Request:
 def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, float]:
     outcomes = row.get("outcomes", {})
     if not isinstance(outcomes, Mapping):
-        raise RecordError(f"{where}: field 'outcomes' is {type(outcomes).__name__}; give model names and scores")
+        raise RecordError(
+            f"{where}: field 'outcomes' is {type(outcomes).__name__}; give model names and scores"
+        )
     checked = {
         str(name): _in_range(score, f"outcomes[{name!r}]", where, 0.0, 1.0)
         for name, score in outcomes.items()
@@ -144,7 +144,9 @@ def _preference(row: Mapping[str, Any], where: str) -> tuple[str, str, str] | No
     if winner in (first, second) and first != second:
         winner = "model_a" if winner == first else "model_b"
     if winner not in WINNERS:
-        raise RecordError(f"{where}: field 'winner' is {winner!r}; give {', '.join(WINNERS)} or a model's name")
+        raise RecordError(
+            f"{where}: field 'winner' is {winner!r}; give {', '.join(WINNERS)} or a model's name"
+        )
     return first, second, winner
 
 

@@ -37,7 +37,9 @@ def holdout(groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bo
     """
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:
-        raise DataError("all rows are near-duplicates of one another or share one group; give more varied data")
+        raise DataError(
+            "all rows are near-duplicates of one another or share one group; give more varied data"
+        )
     order = np.random.default_rng(seed).permutation(len(names))
     taken = np.cumsum(sizes[order])
     wanted = max(1, int(np.searchsorted(taken, share * len(groups), side="right")))

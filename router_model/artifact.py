@@ -139,7 +139,9 @@ class Manifest:
             default_quality=_typed(value["default_quality"], float),
             curve=curve,
             guard=_typed(value["guard"], dict),
-            probes=tuple((_typed(p["prompt"], str), _floats(p["sufficiency"], len(ladder))) for p in value["probes"]),
+            probes=tuple(
+                (_typed(p["prompt"], str), _floats(p["sufficiency"], len(ladder))) for p in value["probes"]
+            ),
             calibration=_typed(value["calibration"], dict),
             metrics=_typed(value["metrics"], dict),
             data=_typed(value["data"], dict),
@@ -214,7 +216,9 @@ def _check_seal(content: bytes) -> str:
             else ArtifactError("not a router artifact; make one with router-model train")
         )
     if _sha256(body).encode() != digest:
-        raise ArtifactCorruptError("altered after it was written (its digest does not match); copy the file again")
+        raise ArtifactCorruptError(
+            "altered after it was written (its digest does not match); copy the file again"
+        )
     return digest.decode()
 
 

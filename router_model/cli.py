@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-skip_bad_option = click.option("--skip-bad", is_flag=True, help="Count bad rows and go on, instead of stopping.")
-quality_option = click.option("--quality", type=float, help="Keep this share of the strongest tier's quality.")
-budget_option = click.option("--budget", type=float, help="Spend at most this share of the strongest tier's cost.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
+)
+skip_bad_option = click.option(
+    "--skip-bad", is_flag=True, help="Count bad rows and go on, instead of stopping."
+)
+quality_option = click.option(
+    "--quality", type=float, help="Keep this share of the strongest tier's quality."
+)
+budget_option = click.option(
+    "--budget", type=float, help="Spend at most this share of the strongest tier's cost."
+)
 ladder_option = click.option("--ladder", "ladder_path", required=True, type=FILE, help="Tiers, YAML or JSON.")
 
 
@@ -60,14 +68,28 @@ def main(verbose: bool) -> None:
 def train_options(command: Callable[..., None]) -> Callable[..., None]:
     """The settings of ``TrainConfig`` that both training commands take."""
     options = [
-        click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."),
-        click.option("--bar", type=float, default=0.5, show_default=True, help="Outcome from which an answer suffices."),
-        click.option("--margin", type=float, help="Instead: suffices within this of the strongest tier's outcome."),
-        click.option("--epochs", type=int, default=12, show_default=True, help="Passes over the data at most."),
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."
+        ),
+        click.option(
+            "--bar", type=float, default=0.5, show_default=True, help="Outcome from which an answer suffices."
+        ),
+        click.option(
+            "--margin", type=float, help="Instead: suffices within this of the strongest tier's outcome."
+        ),
+        click.option(
+            "--epochs", type=int, default=12, show_default=True, help="Passes over the data at most."
+        ),
         click.option("--batch-size", type=int, default=128, show_default=True, help="Prompts per step."),
-        click.option("--learning-rate", type=float, default=2e-3, show_default=True, help="Of the dense layers."),
-        click.option("--max-tokens", type=int, default=512, show_default=True, help="Window of tokens per prompt."),
-        click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval."),
+        click.option(
+            "--learning-rate", type=float, default=2e-3, show_default=True, help="Of the dense layers."
+        ),
+        click.option(
+            "--max-tokens", type=int, default=512, show_default=True, help="Window of tokens per prompt."
+        ),
+        click.option(
+            "--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval."
+        ),
         click.option("--base", "base_path", type=FILE, help="Base encoder; the one that ships by default."),
     ]
     for option in reversed(options):
@@ -123,12 +145,19 @@ def train(
 @main.command()
 @click.argument("router_path", metavar="ROUTER", type=FILE)
 @click.argument("data", nargs=-1, required=True, type=FILE)
-@click.option("--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default.")
+@click.option(
+    "--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default."
+)
 @click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval.")
 @skip_bad_option
 @json_option
 def evaluate(
-    router_path: Path, data: tuple[Path, ...], ladder_path: Path | None, resamples: int, skip_bad: bool, as_json: bool
+    router_path: Path,
+    data: tuple[Path, ...],
+    ladder_path: Path | None,
+    resamples: int,
+    skip_bad: bool,
+    as_json: bool,
 ) -> None:
     """Measure ROUTER on the labelled records of DATA."""
     from router_model.ladder import Ladder
@@ -150,7 +179,9 @@ def evaluate(
 @main.command()
 @click.argument("data", nargs=-1, required=True, type=FILE)
 @ladder_option
-@click.option("--folds", "count", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts, by group.")
+@click.option(
+    "--folds", "count", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts, by group."
+)
 @click.option("--predictions", type=FILE, help="Write each row's held-out prediction, JSON Lines.")
 @train_options
 @skip_bad_option
@@ -179,7 +210,9 @@ def crossval(
         found = run(data, ladder, count, config, base=base, skip_bad=skip_bad, stage_done=stage_done)
     if predictions:
         write_predictions(predictions, found.predictions)
-    return echo_json(dataclasses.asdict(found.evaluation)) if as_json else click.echo(render(found.evaluation))
+    return (
+        echo_json(dataclasses.asdict(found.evaluation)) if as_json else click.echo(render(found.evaluation))
+    )
 
 
 @main.command()
@@ -217,14 +250,18 @@ def route(
         return echo_json({"decisions": rows, "median_microseconds": round(microseconds, 1)})
     click.echo(table.decisions(texts, decisions))
     size = router_path.stat().st_size / 1e6
-    click.echo(f"\n{len(texts)} prompts, {microseconds:.0f} microseconds each (median); {router_path}: {size:.1f} MB")
+    click.echo(
+        f"\n{len(texts)} prompts, {microseconds:.0f} microseconds each (median); {router_path}: {size:.1f} MB"
+    )
     return None
 
 
 @main.command()
 @click.argument("router_path", metavar="ROUTER", type=FILE)
 @click.argument("source", metavar="INPUT", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--output", "-o", default="-", type=click.Path(dir_okay=False, allow_dash=True), help="JSON Lines.")
+@click.option(
+    "--output", "-o", default="-", type=click.Path(dir_okay=False, allow_dash=True), help="JSON Lines."
+)
 @quality_option
 @budget_option
 @skip_bad_option
@@ -278,7 +315,9 @@ def inspect(router_path: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True, help="Name or folder.")
+@click.option(
+    "--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True, help="Name or folder."
+)
 @click.option("--dimension", type=int, default=192, show_default=True, help="Columns of the table.")
 @click.option("--out", required=True, type=FILE, help="The base encoder to write, .npz.")
 @json_option
@@ -289,7 +328,12 @@ def distill(model: str, dimension: int, out: Path, as_json: bool) -> None:
     with progress("distilling") as stage_done:
         base = run(model, dimension, lambda done, of: stage_done("vocabulary", done / of))
     base.write(out)
-    described = {"out": str(out), "bytes": out.stat().st_size, "source": base.source, "shape": list(base.table.shape)}
+    described = {
+        "out": str(out),
+        "bytes": out.stat().st_size,
+        "source": base.source,
+        "shape": list(base.table.shape),
+    }
     if as_json:
         return echo_json(described)
     return click.echo(f"{out}: {described['bytes'] / 1e6:.1f} MB, {base.table.shape}, from {base.source}")
@@ -302,7 +346,9 @@ def datasets() -> None:
 
 @datasets.command()
 @click.option("--out", required=True, type=FOLDER, help="Folder for train.jsonl, test.jsonl and ladder.json.")
-@click.option("--test", "share", type=click.FloatRange(0.05, 0.5), default=0.2, show_default=True, help="Held out.")
+@click.option(
+    "--test", "share", type=click.FloatRange(0.05, 0.5), default=0.2, show_default=True, help="Held out."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
 @json_option
 def starter(out: Path, share: float, seed: int, as_json: bool) -> None:
@@ -322,7 +368,11 @@ def progress(label: str, of: int | None = 1000) -> Iterator[Callable[[str, float
         yield lambda stage, share: None
         return
     with click.progressbar(
-        length=of or 1, label=label, file=sys.stderr, item_show_func=lambda stage: stage, show_eta=of is not None
+        length=of or 1,
+        label=label,
+        file=sys.stderr,
+        item_show_func=lambda stage: stage,
+        show_eta=of is not None,
     ) as bar:
 
         def stage_done(stage: str, share: float) -> None:

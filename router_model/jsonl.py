@@ -41,7 +41,9 @@ def read_json_lines(path: str | Path, refuse: Refuse = stop) -> Iterator[tuple[s
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileError(f"{path}: cut short or damaged: {one_line(error)}; copy the file again") from None
     except OSError as error:
-        raise FileError(f"{path}: {error.strerror or one_line(error)}; give a file that can be read") from None
+        raise FileError(
+            f"{path}: {error.strerror or one_line(error)}; give a file that can be read"
+        ) from None
 
 
 def json_lines(file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop) -> Iterator[tuple[str, Any]]:
@@ -51,7 +53,9 @@ def json_lines(file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop)
         number += 1
         where = f"{name}:{number}"
         if len(line) > MAX_LINE_BYTES:  # the rest of it would be read as lines of its own
-            raise RecordError(f"{where}: the line is longer than {MAX_LINE_BYTES} bytes; split it or leave it out")
+            raise RecordError(
+                f"{where}: the line is longer than {MAX_LINE_BYTES} bytes; split it or leave it out"
+            )
         if number == 1:
             line = line.removeprefix(BYTE_ORDER_MARK)
         if line.strip():

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Ladder:
             raise LadderError(f"a ladder has {len(self.tiers)} tiers; give 2 to {MAX_TIERS}")
         _refuse_repeats("tier", self.names)
         _refuse_repeats("model", [model for tier in self.tiers for model in tier.models])
-        for cheap, dear in zip(self.tiers, self.tiers[1:], strict=False):
+        for cheap, dear in pairwise(self.tiers):
             if dear.cost_usd(1, 1) < cheap.cost_usd(1, 1):
                 raise LadderError(
                     f"tier {dear.name!r} is cheaper than {cheap.name!r} before it; list the cheapest first"
@@ -136,7 +137,9 @@ def _tier(entry: Any) -> Tier:
         raise LadderError(f"tier {entry!r}: give an object with a name, models and prices")
     unknown = sorted(str(key) for key in set(entry) - TIER_KEYS)
     if unknown:
-        raise LadderError(f"tier {entry.get('name')!r}: unknown key {unknown[0]!r}; known: {', '.join(sorted(TIER_KEYS))}")
+        raise LadderError(
+            f"tier {entry.get('name')!r}: unknown key {unknown[0]!r}; known: {', '.join(sorted(TIER_KEYS))}"
+        )
     missing = sorted({"name", "input_usd_per_million", "output_usd_per_million"} - set(entry))
     if missing:
         raise LadderError(f"tier {entry.get('name')!r}: {missing[0]} is missing")

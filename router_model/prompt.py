@@ -81,7 +81,9 @@ def _read_messages(system: Any, messages: Sequence[Any]) -> Prompt:
     kinds: list[str] = []
     for message in messages:
         if not isinstance(message, Mapping):
-            raise PromptError(f"a message is {type(message).__name__}; give objects with 'role' and 'content'")
+            raise PromptError(
+                f"a message is {type(message).__name__}; give objects with 'role' and 'content'"
+            )
         before = len(kinds)
         text = _clean(_message(message, kinds))
         if message.get("role") == "user" and text and "result" not in kinds[before:]:

@@ -54,7 +54,7 @@ class Decision:
         dial = f"{self.point.dial}={self.point.value:g}"
         if self.point.rule == "fixed":
             return f"{dial}: {self.point.note or 'a fixed choice of tiers'}"
-        return f"{dial}: P({self.tier} is sufficient) = {self.expected_quality:.3f} is the best value for its price"
+        return f"{dial}: best value, with P({self.tier} is sufficient) = {self.expected_quality:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,9 @@ class Router:
         """
         return cls(Artifact.read(path))
 
-    def route(self, request: Request, *, quality: float | None = None, budget: float | None = None) -> Decision:
+    def route(
+        self, request: Request, *, quality: float | None = None, budget: float | None = None
+    ) -> Decision:
         """Choose a tier for a prompt, chat messages, or a request body.
 
         Args:
@@ -162,7 +164,9 @@ class Router:
         self, requests: Sequence[Request], *, quality: float | None = None, budget: float | None = None
     ) -> Decisions:
         """The decisions that ``route`` gives one by one, for many requests at once; raises as it does."""
-        return self.route_prompts([prompts.read(request) for request in requests], quality=quality, budget=budget)
+        return self.route_prompts(
+            [prompts.read(request) for request in requests], quality=quality, budget=budget
+        )
 
     def route_prompts(
         self, read: Sequence[Prompt], *, quality: float | None = None, budget: float | None = None
@@ -212,6 +216,6 @@ class Router:
         worst = float(np.abs(found - expected).max(initial=0.0))
         if not worst <= PROBE_TOLERANCE:
             raise ArtifactError(
-                f"{self.artifact.name}: its probes come out {worst:.4f} from the probabilities it was written with; "
+                f"{self.artifact.name}: its probes come out {worst:.4f} from the probabilities they must give; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )

@@ -6,6 +6,7 @@ Face ``tokenizers``, which reads every kind of tokenizer.
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -62,7 +63,7 @@ class NanoTokenizer:
         flat, offsets = self._tokenizer.encode_batch(texts, add_special_tokens=False, parallel=False)
         bounds = offsets.tolist()
         ids = flat.view(np.int32)
-        return [ids[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+        return [ids[start:end] for start, end in pairwise(bounds)]
 
 
 class HuggingFaceTokenizer:

@@ -79,7 +79,9 @@ def refuse_external_data(raw: memoryview) -> None:
         for number, wire, low, high in fields(raw, start, end):
             external = number == TENSOR_EXTERNAL_DATA or (number == TENSOR_DATA_LOCATION and raw[low] != 0)
             if kind == "tensor" and external:
-                raise ArtifactCorruptError("the graph reads weights from another file; an artifact is one file")
+                raise ArtifactCorruptError(
+                    "the graph reads weights from another file; an artifact is one file"
+                )
             child = CHILDREN[kind].get(number)
             if child and wire == BYTES:
                 pending.append((child, low, high, depth + 1))

@@ -66,8 +66,10 @@ def label(
             stop(error)
         done.bad_rows += 1
 
-    rows = json_lines(sys.stdin.buffer, "standard input", refuse) if str(source) == STANDARD else read_json_lines(
-        source, refuse
+    rows = (
+        json_lines(sys.stdin.buffer, "standard input", refuse)
+        if str(source) == STANDARD
+        else read_json_lines(source, refuse)
     )
     with _output(str(target)) as out:
         for block in _blocks(_prompts(rows, refuse)):
@@ -80,7 +82,9 @@ def label(
     return done
 
 
-def _prompts(rows: Iterable[tuple[str, Any]], refuse: Callable[[RecordError], None]) -> Iterator[tuple[Any, Prompt]]:
+def _prompts(
+    rows: Iterable[tuple[str, Any]], refuse: Callable[[RecordError], None]
+) -> Iterator[tuple[Any, Prompt]]:
     for where, row in rows:
         try:
             yield _identity(row, where), _prompt(row, where)
@@ -133,9 +137,14 @@ def _count(done: Labelled, decisions: Decisions) -> None:
 def _output(target: str) -> Iterator[IO[str]]:
     """Text to standard output, or to a temporary file that takes its place when all went well."""
     if target == STANDARD:
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", errors="backslashreplace", closefd=False) as out:
+        with open(
+            sys.stdout.fileno(), "w", encoding="utf-8", errors="backslashreplace", closefd=False
+        ) as out:
             yield out
         return
     opener: Any = gzip.open if target.endswith(".gz") else open
-    with replacing(target) as temporary, opener(temporary, "wt", encoding="utf-8", errors="backslashreplace") as out:
+    with (
+        replacing(target) as temporary,
+        opener(temporary, "wt", encoding="utf-8", errors="backslashreplace") as out,
+    ):
         yield out

@@ -1,4 +1,4 @@
-"""Logits to calibrated probabilities: a scale and an offset per tier (Platt 1999), fitted on held-out rows."""
+"""Logits to calibrated probabilities: a scale and an offset per tier (Platt 1999), from held-out rows."""
 
 from dataclasses import dataclass
 

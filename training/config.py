@@ -15,10 +15,10 @@ class TrainConfig:
         seed: of folds, weights, batches and resamples; the same seed, data and machine give the same router.
         quality: the default dial, share of the strongest tier's quality to keep, in (0, 1].
         bar: outcome from which an answer is sufficient, in (0, 1].
-        margin: where set, an answer is sufficient within this much of the strongest tier's outcome, in [0, 1].
+        margin: where set, an answer suffices within this much of the strongest tier's outcome, in [0, 1].
         folds: parts of the cross-fit that calibrates and judges on rows the network has not seen, 2 to 20.
         validation: share of a fold's training groups that stops training early, in (0, 0.5].
-        epochs: passes over the data that the learning rate's decay is laid out for; early stopping ends sooner.
+        epochs: passes over the data that the learning rate decays over; early stopping ends sooner.
         min_steps: small data get more epochs, until the decay spans this many steps.
         patience: share of the epochs without a better validation loss before stopping, in (0, 1].
         batch_size: prompts per step.

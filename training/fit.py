@@ -138,7 +138,9 @@ class BestEpoch(lightning.Callback):
         """Judge the epoch; Lightning has run its validation by now."""
         losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if not all(math.isfinite(loss) for loss in losses.values()):
-            raise TrainingError(f"epoch {trainer.current_epoch + 1}: the loss is not finite; lower --learning-rate")
+            raise TrainingError(
+                f"epoch {trainer.current_epoch + 1}: the loss is not finite; lower --learning-rate"
+            )
         self.history.append(losses)
         done = trainer.current_epoch + 1
         if self.stop_after is not None:
@@ -188,6 +190,8 @@ def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpo
         except (RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
             if last is None:
                 raise
-            raise TrainingError(f"{last}: cannot go on from this checkpoint: {one_line(error)}; delete it") from None
+            raise TrainingError(
+                f"{last}: cannot go on from this checkpoint: {one_line(error)}; delete it"
+            ) from None
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -44,7 +44,16 @@ PROBES = (
     "Résume ce paragraphe en deux phrases, puis propose un titre de moins de 8 mots.",
     "",
 )
-LIBRARIES = ("router-model", "torch", "lightning", "onnx", "onnxruntime", "nanotoken", "numpy", "scikit-learn")
+LIBRARIES = (
+    "router-model",
+    "torch",
+    "lightning",
+    "onnx",
+    "onnxruntime",
+    "nanotoken",
+    "numpy",
+    "scikit-learn",
+)
 
 
 @dataclass(frozen=True)
@@ -193,7 +202,9 @@ def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base
     for k, name in enumerate(ladder.names):
         if not labels.observed[:, k].any():
             models = ", ".join(ladder.tiers[k].models)
-            raise DataError(f"tier {name!r}: no row has an outcome for its models ({models}); mend their names")
+            raise DataError(
+                f"tier {name!r}: no row has an outcome for its models ({models}); mend their names"
+            )
     encoded = encode([record.prompt for record in records], base, config.max_tokens)
     return Prepared(records, labels, group(records), encoded)
 
@@ -209,7 +220,13 @@ def build(
     """Fit, calibrate and measure; raises as ``crossfit`` and ``measure_curve`` do."""
     measured_rows = prepared.labels.complete
     fitted = crossfit(
-        base, prepared.encoded, prepared.labels.sufficient, prepared.groups, config, state=state, stage_done=stage_done
+        base,
+        prepared.encoded,
+        prepared.labels.sufficient,
+        prepared.groups,
+        config,
+        state=state,
+        stage_done=stage_done,
     )
     measured = Measured(
         fitted.probabilities[measured_rows],
@@ -245,7 +262,13 @@ def data_fingerprint(records: Sequence[Record]) -> str:
     """SHA-256 of what the records say, in their order."""
     digest = hashlib.sha256()
     for record in records:
-        said = (record.prompt, record.best_tier, sorted(record.outcomes.items()), record.preference, record.group)
+        said = (
+            record.prompt,
+            record.best_tier,
+            sorted(record.outcomes.items()),
+            record.preference,
+            record.group,
+        )
         digest.update(repr(said).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
@@ -257,7 +280,9 @@ def peak_memory_mb() -> float:
 
 
 def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base) -> str:
-    run_of = repr((data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning")))
+    run_of = repr(
+        (data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning"))
+    )
     return hashlib.sha256(run_of.encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ them. The upper hull of the constants is the best that can be had without lookin
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class Hull:
         return self._between(self.quality, quality)
 
     def _between(self, axis: Floats, value: float) -> Mix:
-        for cheap, dear in zip(self.tiers, self.tiers[1:], strict=False):
+        for cheap, dear in pairwise(self.tiers):
             if value < axis[dear]:
                 share = (value - axis[cheap]) / (axis[dear] - axis[cheap])
                 return Mix(cheap, dear, float(min(1.0, max(0.0, share))))

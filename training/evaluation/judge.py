@@ -66,7 +66,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class AtDial:
-    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` are over the strongest tier's."""
+    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's."""
 
     dial: str
     value: float
@@ -85,7 +85,7 @@ class AtDial:
 
 @dataclass(frozen=True)
 class PairRanking:
-    """How well prompts are ordered by their need of the dearer of two tiers; a random order gives APGR 0.5."""
+    """How well prompts are ordered by need of the dearer of two tiers; a random order gives APGR 0.5."""
 
     cheap: str
     dear: str
@@ -146,7 +146,9 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
     own_quality = np.take_along_axis(outcomes, judged.chosen, axis=1)  # [N, P]
     own_cost = np.take_along_axis(cost, judged.chosen, axis=1)  # [N, P]
     tiers, dials = len(ladder), len(DIALS)
-    sums = bootstrap.sums(np.hstack([outcomes, cost, own_quality, own_cost])) / len(outcomes)  # [R, 2 K + 2 P]
+    sums = bootstrap.sums(np.hstack([outcomes, cost, own_quality, own_cost])) / len(
+        outcomes
+    )  # [R, 2 K + 2 P]
     quality_r, cost_r, own_quality_r, own_cost_r = np.split(sums, np.cumsum([tiers, tiers, dials]), axis=1)
     quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
     hull = Hull(quality, price)
@@ -156,7 +158,9 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
         mix = np.array(hull.at_cost(paid).shares(tiers))  # [K]
         cheap, dear = hull.at_cost(paid).cheap, hull.at_cost(paid).dear
         span = cost_r[:, dear] - cost_r[:, cheap]  # [R]
-        share = np.divide(own_cost_r[:, column] - cost_r[:, cheap], span, np.zeros_like(span), where=span != 0)
+        share = np.divide(
+            own_cost_r[:, column] - cost_r[:, cheap], span, np.zeros_like(span), where=span != 0
+        )
         mixed = (1 - share) * quality_r[:, cheap] + share * quality_r[:, dear]  # [R]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = own_quality_r[:, column] / quality_r[:, -1], own_cost_r[:, column] / cost_r[:, -1]

@@ -55,7 +55,9 @@ def reliability(probabilities: Floats, sufficient: Floats) -> list[tuple[float, 
 
 def expected_calibration_error(probabilities: Floats, sufficient: Floats) -> float:
     """Mean gap between probability and frequency over bins of equal counts (Naeini et al. 2015): [N], [N]."""
-    gaps = [abs(mean - frequency) * count for mean, frequency, count in reliability(probabilities, sufficient)]
+    gaps = [
+        abs(mean - frequency) * count for mean, frequency, count in reliability(probabilities, sufficient)
+    ]
     return sum(gaps) / len(probabilities)
 
 

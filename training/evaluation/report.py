@@ -52,7 +52,9 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"--report {folder}: {error.strerror or error}; give a folder that can be written") from None
+        raise FileError(
+            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
+        ) from None
     names = manifest.ladder.names
     with matplotlib.rc_context(STYLE):
         plots = {
@@ -88,7 +90,9 @@ def _curve(manifest: Manifest, evaluation: Evaluation) -> Figure:
     heights = [constant.accuracy / strongest for constant in tiers]
     axes.plot([c.cost for c in tiers], heights, "o--", color=TRIVIAL, label="constants and their mixes")
     for constant, height in zip(tiers, heights, strict=True):
-        axes.annotate(constant.tier, (constant.cost, height), (6, -13), textcoords="offset points", color=TRIVIAL)
+        axes.annotate(
+            constant.tier, (constant.cost, height), (6, -13), textcoords="offset points", color=TRIVIAL
+        )
     axes.set_xlabel("cost, share of always the strongest tier")
     axes.set_ylabel("quality, share of the strongest tier's")
     axes.legend(loc="lower right", frameon=False)
@@ -113,7 +117,9 @@ def _reliability(bins: Sequence[Sequence[tuple[float, float, int]]], names: Sequ
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
     for k, tier in enumerate(bins):
         colour = TIER_COLOURS[k % len(TIER_COLOURS)]
-        axes.plot([p for p, _, _ in tier], [f for _, f, _ in tier], "o-", markersize=4, color=colour, label=names[k])
+        axes.plot(
+            [p for p, _, _ in tier], [f for _, f, _ in tier], "o-", markersize=4, color=colour, label=names[k]
+        )
     axes.set_xlabel("predicted probability of sufficiency")
     axes.set_ylabel("observed frequency")
     axes.legend(frameon=False)
@@ -122,7 +128,10 @@ def _reliability(bins: Sequence[Sequence[tuple[float, float, int]]], names: Sequ
 
 def _training(history: Sequence[Sequence[dict[str, float]]]) -> Figure:
     figure, axes = _figure(4.6, 4.2)
-    for key, colour, label in (("train_loss", TRIVIAL, "training"), ("validation_loss", ROUTER, "validation")):
+    for key, colour, label in (
+        ("train_loss", TRIVIAL, "training"),
+        ("validation_loss", ROUTER, "validation"),
+    ):
         for fold, epochs in enumerate(history):
             losses = [epoch[key] for epoch in epochs if key in epoch]
             epochs_at = range(1, len(losses) + 1)
@@ -157,7 +166,9 @@ def _summary(manifest: Manifest) -> str:
         "base encoder": manifest.data["base"],
         "data fingerprint": manifest.data["fingerprint"][:16],
     }
-    return "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd>" for key, value in facts.items())
+    return "".join(
+        f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd>" for key, value in facts.items()
+    )
 
 
 def _points(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ def render(evaluation: Evaluation) -> str:
             f"{dial.quality:.1%}",
             f"{dial.cost:.1%}",
             f"{dial.cost_usd_per_1000:.4f}",
-            f"{dial.gain_over_mix:+.3f} [{dial.gain_over_mix_interval[0]:+.3f}, {dial.gain_over_mix_interval[1]:+.3f}]",
+            _with(dial.gain_over_mix, dial.gain_over_mix_interval, "+.3f"),
             *(f"{dial.shares[name]:.0%}" for name in names),
             "" if dial.by_router else "fixed by the guard",
         ]
@@ -58,5 +58,5 @@ def render(evaluation: Evaluation) -> str:
     )
 
 
-def _with(value: float, interval: Interval) -> str:
-    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+def _with(value: float, interval: Interval, form: str = ".3f") -> str:
+    return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"

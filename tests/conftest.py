@@ -1,0 +1,104 @@
+"""What several tests share: a small labelled log, and a router trained on it once a session."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from router_model.ladder import Ladder
+from router_model.router import Router
+from router_model.training.config import TrainConfig
+from router_model.training.train import Trained
+from router_model.training.train import train as run_training
+
+REPOSITORY = Path(__file__).parent.parent
+DATASETS = Path(os.environ.get("ROUTER_MODEL_DATASETS", REPOSITORY.parent / "shared" / "datasets"))
+
+TIERS = [
+    {"name": "small", "model": "model-s", "input_usd_per_million": 0.05, "output_usd_per_million": 0.2},
+    {"name": "medium", "model": "model-m", "input_usd_per_million": 0.4, "output_usd_per_million": 1.6},
+    {"name": "large", "model": "model-l", "input_usd_per_million": 3.0, "output_usd_per_million": 15.0},
+]
+EASY = "hello thanks weather capital recipe weekend colour spell name greet joke birthday lunch song".split()
+MIDDLE = "summarise table email plan compare rewrite extract schedule budget draft review outline".split()
+HARD = "prove theorem lemma concurrency deadlock integral manifold optimise invariant eigenvalue kernel".split()
+FILLER = "please the for with about into from under near river market engine garden window paper".split()
+
+
+def make_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows whose words tell how hard they are, with the outcomes of three models that mostly follow."""
+    chance = random.Random(seed)
+    rows = []
+    for number in range(count):
+        level = chance.choice([0, 0, 1, 2])
+        words = chance.choices((EASY, MIDDLE, HARD)[level], k=4) + chance.choices(FILLER, k=chance.randint(4, 40))
+        chance.shuffle(words)
+        outcomes = {
+            tier["model"]: float(chance.random() < (0.95 if k >= level else 0.1)) for k, tier in enumerate(TIERS)
+        }
+        prompt = f"{' '.join(words)} {number}"
+        rows.append({"id": f"row-{number}", "task": f"level-{level}", "prompt": prompt, "outcomes": outcomes})
+    return rows
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows as a JSON Lines file."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def ladder() -> Ladder:
+    """Three tiers: model-s, model-m, model-l."""
+    return Ladder.from_dict({"tiers": TIERS})
+
+
+@pytest.fixture(scope="session")
+def quick() -> TrainConfig:
+    """Settings under which training takes seconds."""
+    return TrainConfig(folds=2, epochs=8, min_steps=1, resamples=200, batch_size=16)
+
+
+@pytest.fixture(scope="session")
+def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 labelled rows as JSON Lines."""
+    return write_rows(tmp_path_factory.mktemp("log") / "log.jsonl", make_rows(400))
+
+
+@pytest.fixture(scope="session")
+def ladder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ladder as a JSON file."""
+    path = tmp_path_factory.mktemp("ladder") / "ladder.json"
+    path.write_text(json.dumps({"tiers": TIERS}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, log_path: Path, ladder: Ladder, quick: TrainConfig
+) -> Trained:
+    """What training on the log gave; ``trained.out`` is the artifact. Do not write to it: copy first."""
+    folder = tmp_path_factory.mktemp("router")
+    return run_training([log_path], ladder, folder / "router.onnx", quick, report=folder / "report")
+
+
+@pytest.fixture(scope="session")
+def artifact_path(trained: Trained) -> Path:
+    """The trained artifact. Do not write to it: copy first."""
+    return Path(trained.out)
+
+
+@pytest.fixture(scope="session")
+def router(artifact_path: Path) -> Router:
+    """The trained router, loaded."""
+    return Router.load(artifact_path)
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folder of real routing data; tests that need it are skipped where it is absent."""
+    if not DATASETS.is_dir():
+        pytest.skip(f"{DATASETS} is absent; set ROUTER_MODEL_DATASETS to the folder of routing datasets")
+    return DATASETS
