@@ -45,12 +45,14 @@ class Labels:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """bool [N], rows whose every tier is known: those that a curve can be measured on."""
-        return self.observed.all(axis=1)
+        complete: NDArray[np.bool_] = np.all(self.observed, axis=1)
+        return complete
 
     @property
     def best_tier(self) -> NDArray[np.int64]:
         """int64 [N], the cheapest sufficient tier, and the cheapest where none is."""
-        return np.argmax(self.sufficient == 1, axis=1)
+        best: NDArray[np.int64] = np.argmax(self.sufficient == 1, axis=1)
+        return best
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Labels":
         """The labels of some rows."""

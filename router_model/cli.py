@@ -328,15 +328,10 @@ def distill(model: str, dimension: int, out: Path, as_json: bool) -> None:
     with progress("distilling") as stage_done:
         base = run(model, dimension, lambda done, of: stage_done("vocabulary", done / of))
     base.write(out)
-    described = {
-        "out": str(out),
-        "bytes": out.stat().st_size,
-        "source": base.source,
-        "shape": list(base.table.shape),
-    }
+    size, shape = out.stat().st_size, list(base.table.shape)
     if as_json:
-        return echo_json(described)
-    return click.echo(f"{out}: {described['bytes'] / 1e6:.1f} MB, {base.table.shape}, from {base.source}")
+        return echo_json({"out": str(out), "bytes": size, "source": base.source, "shape": shape})
+    return click.echo(f"{out}: {size / 1e6:.1f} MB, {shape[0]} tokens by {shape[1]}, from {base.source}")
 
 
 @main.group()

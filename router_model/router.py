@@ -216,6 +216,6 @@ class Router:
         worst = float(np.abs(found - expected).max(initial=0.0))
         if not worst <= PROBE_TOLERANCE:
             raise ArtifactError(
-                f"{self.artifact.name}: its probes come out {worst:.4f} from the probabilities they must give; "
+                f"{self.artifact.name}: its probes come out {worst:.4f} from what they must give; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )

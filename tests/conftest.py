@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
@@ -23,7 +24,7 @@ TIERS = [
 ]
 EASY = "hello thanks weather capital recipe weekend colour spell name greet joke birthday lunch song".split()
 MIDDLE = "summarise table email plan compare rewrite extract schedule budget draft review outline".split()
-HARD = "prove theorem lemma concurrency deadlock integral manifold optimise invariant eigenvalue kernel".split()
+HARD = "prove theorem lemma deadlock integral manifold optimise invariant eigenvalue kernel".split()
 FILLER = "please the for with about into from under near river market engine garden window paper".split()
 
 
@@ -33,11 +34,11 @@ def make_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     rows = []
     for number in range(count):
         level = chance.choice([0, 0, 1, 2])
-        words = chance.choices((EASY, MIDDLE, HARD)[level], k=4) + chance.choices(FILLER, k=chance.randint(4, 40))
+        words = chance.choices((EASY, MIDDLE, HARD)[level], k=4)
+        words += chance.choices(FILLER, k=chance.randint(4, 40))
         chance.shuffle(words)
-        outcomes = {
-            tier["model"]: float(chance.random() < (0.95 if k >= level else 0.1)) for k, tier in enumerate(TIERS)
-        }
+        likely = [0.95 if k >= level else 0.1 for k in range(len(TIERS))]
+        outcomes = {tier["model"]: float(chance.random() < p) for tier, p in zip(TIERS, likely, strict=True)}
         prompt = f"{' '.join(words)} {number}"
         rows.append({"id": f"row-{number}", "task": f"level-{level}", "prompt": prompt, "outcomes": outcomes})
     return rows

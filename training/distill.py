@@ -111,14 +111,16 @@ def _principal_components(rows: NDArray[np.float64], dimension: int) -> NDArray[
     """Centre, project on the first components, scale to a mean row norm of 1: [V, D] -> [V, dimension]."""
     centred = rows - rows.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
-    reduced: NDArray[np.float64] = centred @ vectors[:, ::-1][:, :dimension]
-    return reduced / np.linalg.norm(reduced, axis=1).mean()
+    reduced = centred @ vectors[:, ::-1][:, :dimension]
+    scaled: NDArray[np.float64] = reduced / np.linalg.norm(reduced, axis=1).mean()
+    return scaled
 
 
 def _log_weight(vocabulary: int) -> NDArray[np.float32]:
     """Smooth inverse frequency, the frequency by Zipf's law from the rank in the vocabulary."""
     frequency = 1 / (np.arange(vocabulary) + 2) / np.log(vocabulary)
-    return np.log(ZIPF_SMOOTHING / (ZIPF_SMOOTHING + frequency)).astype(np.float32)
+    weight: NDArray[np.float32] = np.log(ZIPF_SMOOTHING / (ZIPF_SMOOTHING + frequency)).astype(np.float32)
+    return weight
 
 
 def _tokenizer_json(encoder: Any) -> str:

@@ -9,6 +9,7 @@ V: vocabulary, B: prompts, T: tokens, F: features, K: tiers.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -210,7 +211,7 @@ def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.f
     return np.concatenate(blocks).astype(np.float64)
 
 
-def _graph(pooling: list[onnx.NodeProto], constants: dict[str, NDArray[np.generic]], folded: Folded) -> bytes:
+def _graph(pooling: list[onnx.NodeProto], constants: dict[str, Any], folded: Folded) -> bytes:
     """Pooling nodes that give "sum" [B, 128] and "total" [B, 1], then what both precisions share."""
     nodes = [
         *pooling,

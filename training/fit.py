@@ -147,7 +147,7 @@ class BestEpoch(lightning.Callback):
             self.epoch = done
         elif losses["validation_loss"] < self.loss:
             self.epoch, self.loss = done, losses["validation_loss"]
-            weights = pl_module.network.state_dict()  # type: ignore[union-attr, operator]
+            weights = pl_module.network.state_dict()  # type: ignore[union-attr]
             self.weights = {name: tensor.clone() for name, tensor in weights.items()}
         elif done - self.epoch >= self.patience:
             trainer.should_stop = True

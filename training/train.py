@@ -75,7 +75,7 @@ class Prepared:
     def take(self, rows: NDArray[np.int64]) -> "Prepared":
         """Some of the rows."""
         return Prepared(
-            [self.records[row] for row in rows],
+            [self.records[row] for row in rows.tolist()],
             self.labels.take(rows),
             self.groups[rows],
             Encoded([self.encoded.ids[row] for row in rows], self.encoded.features[rows]),
@@ -153,7 +153,7 @@ def train(
     built = build(prepared, config, base, state=state, stage_done=stage_done)
     exported = _export(built, prepared, len(ladder))
     evaluation = evaluate_built(built, prepared, ladder, config)
-    data = {
+    data: dict[str, Any] = {
         "fingerprint": fingerprint,
         "rows": len(prepared.records),
         "complete_rows": int(prepared.labels.complete.sum()),
@@ -198,7 +198,7 @@ def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base
     known = np.flatnonzero(labels.observed.any(axis=1))
     if len(known) < len(records):
         logger.warning("%d of %d rows have no label for this ladder", len(records) - len(known), len(records))
-        records, labels = [records[row] for row in known], labels.take(known)
+        records, labels = [records[row] for row in known.tolist()], labels.take(known)
     for k, name in enumerate(ladder.names):
         if not labels.observed[:, k].any():
             models = ", ".join(ladder.tiers[k].models)
@@ -253,7 +253,7 @@ def evaluate_built(built: Built, prepared: Prepared, ladder: Ladder, config: Tra
         built.fitted.probabilities[rows],
         prepared.labels.take(rows),
         prepared.groups[rows],
-        [prepared.records[row].prompt.text for row in rows],
+        [prepared.records[row].prompt.text for row in rows.tolist()],
     )
     return judge(judged, ladder, config.resamples, config.confidence, config.seed)
 

@@ -21,7 +21,7 @@ from router_model.training.evaluation.table import render
 
 INK, ROUTER, TRIVIAL, BAND = "#222222", "#0b6e99", "#b5532b", "#9fc7d8"
 TIER_COLOURS = ("#7fb3c8", "#3c7fa0", "#153e5c", "#b5532b", "#d9a066", "#6b8e4e", "#8a6fa8", "#444444")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "router-model",  # the same run gives the same bytes
     "svg.fonttype": "none",
     "font.family": "sans-serif",
