@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+
 from router_model.data.readers import read_records
 from router_model.router import Router
 

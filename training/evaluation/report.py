@@ -83,7 +83,15 @@ def _curve(manifest: Manifest, evaluation: Evaluation) -> Figure:
     if points:
         cost = [p.cost for p in points]
         low, high = zip(*(p.quality_interval for p in points), strict=True)
-        axes.fill_between(cost, low, high, color=BAND, alpha=0.45, linewidth=0, label="95 % interval")
+        axes.fill_between(
+            cost,
+            low,
+            high,
+            color=BAND,
+            alpha=0.45,
+            linewidth=0,
+            label=f"{evaluation.confidence:.0%} interval",
+        )
         axes.plot(cost, [p.quality for p in points], color=ROUTER, linewidth=2, label="router")
     strongest = evaluation.constants[-1].accuracy or 1.0
     tiers = sorted(evaluation.constants, key=lambda constant: constant.cost)
