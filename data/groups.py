@@ -24,7 +24,9 @@ THRESHOLD = 0.7
 PERMUTATIONS = 128
 BANDS = 32  # four values a band: a pair at 0.7 is met with probability 0.9998
 SEED = 1
-WORD = re.compile(r"\w+")
+ENOUGH = 16  # a text with as many near-duplicates is not indexed: the next of its kind meets those
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")  # Thai to Myanmar, kana and Han count by character
 
 
 def group(records: Sequence[Record]) -> NDArray[np.int64]:
@@ -54,12 +56,10 @@ def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
         if first != row:
             pairs.append((first, row))
             continue
-        pairs += [
-            (other, row)
-            for other in sorted(index.query(sketch))
-            if sketches[other].jaccard(sketch) >= THRESHOLD
-        ]
-        index.insert(row, sketch)
+        met = [other for other in sorted(index.query(sketch)) if sketches[other].jaccard(sketch) >= THRESHOLD]
+        pairs += [(other, row) for other in met]
+        if len(met) < ENOUGH:
+            index.insert(row, sketch)
     return pairs
 
 

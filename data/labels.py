@@ -15,6 +15,7 @@ from router_model.ladder import Ladder
 
 CHARACTERS_PER_TOKEN = 4.0
 DEFAULT_OUTPUT_TOKENS = 256.0  # where no row tells an answer's length
+ROUNDING = 1e-9  # so that 0.7 is within 0.1 of 0.8
 
 Floats = NDArray[np.float64]
 
@@ -90,10 +91,10 @@ def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: f
             _prefer(record.preference, ladder, sufficient[row])
     if np.isnan(sufficient).all():
         wanted = ", ".join(model for tier in ladder.tiers for model in tier.models)
-        models = sorted({name for record in records for name in record.outcomes})
+        models = sorted({name for r in records for name in (*r.outcomes, *(r.preference or ())[:2])})
         raise DataError(
             f"no row has a label for the ladder's models ({wanted}); "
-            f"the data names {', '.join(models[:8]) or 'none'}; mend the ladder's model names"
+            f"the data names {', '.join(map(repr, models[:8])) or 'none'}; mend the ladder's model names"
         )
     input_tokens, output_tokens = _tokens(records, ladder)
     return Labels(
@@ -116,7 +117,7 @@ def _outcomes(record: Record, ladder: Ladder) -> list[float]:
 def _sufficient(outcomes: Floats, bar: float, margin: float | None) -> Floats:
     reached = outcomes >= bar
     if margin is not None:
-        reached = outcomes >= outcomes[-1] - margin
+        reached = outcomes >= outcomes[-1] - margin - ROUNDING
     known = ~np.isnan(outcomes) & (True if margin is None else not np.isnan(outcomes[-1]))
     return np.where(known, reached, np.nan)
 
@@ -124,7 +125,7 @@ def _sufficient(outcomes: Floats, bar: float, margin: float | None) -> Floats:
 def _best_tier(record: Record, ladder: Ladder) -> int:
     if record.best_tier not in ladder.names:
         raise DataError(
-            f"record {record.id}: best_tier {record.best_tier!r} is not in the ladder; "
+            f"record {record.id!r}: best_tier {record.best_tier!r} is not in the ladder; "
             f"give one of {', '.join(ladder.names)}"
         )
     return ladder.index(record.best_tier)

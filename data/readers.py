@@ -85,15 +85,13 @@ def _parquet_rows(path: str | Path) -> Iterator[tuple[str, Any]]:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            maps = {column.name for column in file.schema_arrow if pyarrow.types.is_map(column.type)}
             for batch in file.iter_batches(batch_size=PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}:{number}", {key: _mapping(value) for key, value in row.items()}
-    except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise FileError(f"{path}: not readable as Parquet: {one_line(error)}; copy the file again") from None
-
-
-def _mapping(value: Any) -> Any:
-    """Parquet's map columns come as lists of pairs."""
-    pairs = isinstance(value, list) and value and all(isinstance(pair, tuple) for pair in value)
-    return dict(value) if pairs else value
+                    row |= {key: dict(row[key]) for key in maps if row[key] is not None}  # lists of pairs
+                    yield f"{path}:{number}", row
+    except (pyarrow.ArrowException, ValueError, TypeError, LookupError, OverflowError, OSError) as error:
+        raise FileError(
+            f"{path}: not readable as Parquet: {one_line(error)}; copy the file again or convert the column"
+        ) from None

@@ -1,6 +1,7 @@
 """One logged request and what is known of how models answered it."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,9 +141,10 @@ def _preference(row: Mapping[str, Any], where: str) -> tuple[str, str, str] | No
     first, second, winner = names
     if not (first and second and winner):
         raise RecordError(f"{where}: a preference needs 'model_a', 'model_b' and 'winner'")
-    winner = "tie" if winner.startswith("tie") else winner
     if winner in (first, second) and first != second:
         winner = "model_a" if winner == first else "model_b"
+    elif winner.startswith("tie"):
+        winner = "tie"
     if winner not in WINNERS:
         raise RecordError(
             f"{where}: field 'winner' is {winner!r}; give {', '.join(WINNERS)} or a model's name"
@@ -179,16 +181,16 @@ def _number(
 ) -> float | None:
     value = row.get(key)
     if isinstance(value, Mapping):  # input tokens by model, as some logs have them: one tokenizer is as good
-        value = next(iter(value.values()), None)
+        value = next((number for number in value.values() if number is not None), None)
     return None if value is None else _in_range(value, key, where, low, high)
 
 
 def _in_range(value: Any, name: str, where: str, low: float, high: float) -> float:
     if isinstance(value, bool) and high == 1.0:
-        return float(value)
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordError(f"{where}: field {name!r} is {type(value).__name__}; give a number")
-    if not (low <= value <= high) or value == math.inf:
+    if not (low <= value <= min(high, sys.float_info.max)):
         bounds = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
         raise RecordError(f"{where}: field {name!r} is {value!r:.40}; give a number {bounds}")
     return float(value)

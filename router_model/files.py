@@ -42,6 +42,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{path}: a folder or a device, which no file can replace; give a file's path")
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}; give a place that can be written") from None

@@ -1,7 +1,7 @@
 """Tiers, cheapest first, and the file they are read from."""
 
 import json
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +13,7 @@ from router_model.files import read_file
 
 MAX_LADDER_BYTES = 1 << 20
 MAX_TIERS = 16
+MAX_USD_PER_MILLION = 1e9
 TIER_KEYS = {"name", "model", "models", "input_usd_per_million", "output_usd_per_million"}
 
 
@@ -34,13 +35,14 @@ class Tier:
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable() or len(self.name) > 64:
-            raise LadderError(f"tier name {self.name!r}: give a printable name of 1 to 64 characters")
-        if not self.models or not all(isinstance(m, str) and m for m in self.models):
+            raise LadderError(f"tier name {self.name!r:.80}: give a printable name of 1 to 64 characters")
+        if not self.models or not all(isinstance(m, str) and m and m.isprintable() for m in self.models):
             raise LadderError(f"tier {self.name!r}: give 'model', or 'models' as a list of at least one name")
         for field in ("input_usd_per_million", "output_usd_per_million"):
             price = getattr(self, field)
-            if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
-                raise LadderError(f"tier {self.name!r}: {field} is {price!r}; give US dollars, 0 or more")
+            number = isinstance(price, int | float) and not isinstance(price, bool)
+            if not number or not 0 <= price <= MAX_USD_PER_MILLION:
+                raise LadderError(f"tier {self.name!r}: {field} is {price!r:.40}; give US dollars, 0 to 1e9")
 
     def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
         """US dollars for one call of so many tokens."""
@@ -134,7 +136,7 @@ class Ladder:
 
 def _tier(entry: Any) -> Tier:
     if not isinstance(entry, Mapping):
-        raise LadderError(f"tier {entry!r}: give an object with a name, models and prices")
+        raise LadderError(f"tier {entry!r:.80}: give an object with a name, models and prices")
     unknown = sorted(str(key) for key in set(entry) - TIER_KEYS)
     if unknown:
         raise LadderError(
@@ -165,12 +167,14 @@ def _parse(text: str, suffix: str) -> Any:
             "a YAML ladder needs PyYAML: pip install 'router-model[train]', or write it as .json"
         ) from None
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise ValueError("it holds an alias (*name); write each tier out")  # a few can unfold to gigabytes
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # as of `!!bool maybe`
         raise ValueError(one_line(error)) from None
 
 
 def _refuse_repeats(kind: str, names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise LadderError(f"{kind} {repeated[0]!r} stands twice in the ladder; name each once")
