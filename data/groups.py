@@ -25,8 +25,9 @@ PERMUTATIONS = 128
 BANDS = 32  # four values a band: a pair at 0.7 is met with probability 0.9998
 SEED = 1
 ENOUGH = 16  # a text with as many near-duplicates is not indexed: the next of its kind meets those
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")  # Thai to Myanmar, kana and Han count by character
+# Thai, Lao, Myanmar, Khmer, kana and Han, whose every character counts as a word.
+UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def group(records: Sequence[Record]) -> NDArray[np.int64]:
@@ -64,7 +65,7 @@ def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def shingles(text: str) -> list[str]:
-    """Words in threes, lower case; single characters in threes where words are not spaced."""
+    """Words in threes, lower case; single characters in threes where words are not spaced, or too few."""
     words = WORD.findall(text.lower())
     if len(words) < 3:
         words = list(text)

@@ -32,6 +32,7 @@ MAX_ARTIFACT_BYTES = 2 << 30  # what one Protocol Buffers message may hold
 MAX_MANIFEST_BYTES = 64 << 20
 MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 SEAL_BYTES = len(metadata_entry(DIGEST_KEY, "0" * 64))
 
 
@@ -128,15 +129,17 @@ class Manifest:
         curve = tuple(_point(point, len(ladder)) for point in value["curve"])
         if {point.dial for point in curve} != {"quality", "budget"}:
             raise ValueError("the operating curve lacks a dial")
+        if not value["probes"]:
+            raise ValueError("it has no probes")
         return cls(
             ladder=ladder,
             tokenizer_json=_typed(value["tokenizer"], str),
-            max_tokens=_typed(value["max_tokens"], int),
+            max_tokens=_within(_typed(value["max_tokens"], int), 1, 1 << 20),
             encoder=_typed(value["encoder"], str),
             precision=_typed(value["precision"], str),
             relative_cost=_floats(value["relative_cost"], len(ladder)),
             output_tokens=_floats(value["output_tokens"], len(ladder)),
-            default_quality=_typed(value["default_quality"], float),
+            default_quality=_within(_typed(value["default_quality"], float), 1e-9, 1),
             curve=curve,
             guard=_typed(value["guard"], dict),
             probes=tuple(
@@ -239,6 +242,9 @@ def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
     if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
         raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
     _floats([point.value, point.penalty, point.quality, point.cost], 4)
+    for share in (point.value, *point.shares):
+        _within(share, 0, 1)
+    _typed(point.note, str)
     return point
 
 
@@ -247,6 +253,12 @@ def _floats(values: Any, count: int) -> tuple[float, ...]:
     if len(numbers) != count:
         raise ValueError(f"{len(numbers)} numbers where {count} belong")
     return numbers
+
+
+def _within(value: N, low: float, high: float) -> N:
+    if not low <= value <= high:
+        raise ValueError(f"{value} where a number from {low:g} to {high:g} belongs")
+    return value
 
 
 def _typed(value: Any, kind: type[T]) -> T:

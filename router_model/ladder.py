@@ -127,9 +127,9 @@ class Ladder:
         path = Path(path)
         raw = read_file(path, MAX_LADDER_BYTES)
         try:
-            return cls.from_dict(_parse(raw.decode("utf-8"), path.suffix.lower()))
+            return cls.from_dict(_parse(raw.decode("utf-8-sig"), path.suffix.lower()))
         except (ValueError, RecursionError) as error:
-            raise LadderError(f"{path}: not readable as a ladder: {one_line(error)}") from None
+            raise LadderError(f"{path}: not readable as a ladder: {one_line(error)}; mend the file") from None
         except LadderError as error:
             raise LadderError(f"{path}: {error}") from None
 
@@ -167,8 +167,9 @@ def _parse(text: str, suffix: str) -> Any:
             "a YAML ladder needs PyYAML: pip install 'router-model[train]', or write it as .json"
         ) from None
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ValueError("it holds an alias (*name); write each tier out")  # a few can unfold to gigabytes
+        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        if any(isinstance(event, yaml.AliasEvent) for event in events):  # a few unfold to gigabytes
+            raise ValueError("it holds an alias (*name), and a ladder writes each tier out")
         return yaml.safe_load(text)
     except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # as of `!!bool maybe`
         raise ValueError(one_line(error)) from None
