@@ -33,6 +33,7 @@ MAX_MANIFEST_BYTES = 64 << 20
 MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+CURE = "get the file again from where it was trained, or train the router again"
 SEAL_BYTES = len(metadata_entry(DIGEST_KEY, "0" * 64))
 
 
@@ -114,13 +115,15 @@ class Manifest:
             ArtifactCorruptError: not such an object.
         """
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
             _check_versions(value)
             manifest = cls._decode(value)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ArtifactCorruptError(f"the manifest is not readable: {one_line(error)}") from None
-        if _sha256(manifest.tokenizer_json.encode()) != value["tokenizer_sha256"]:
-            raise ArtifactCorruptError("the tokenizer in the manifest does not match its hash")
+            if _sha256(manifest.tokenizer_json.encode()) != value["tokenizer_sha256"]:
+                raise ValueError("the tokenizer does not match its hash")
+        except KeyError as error:
+            raise ArtifactCorruptError(f"the manifest lacks {error}; {CURE}") from None
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise ArtifactCorruptError(f"the manifest is not readable: {one_line(error)}; {CURE}") from None
         return manifest
 
     @classmethod
@@ -137,8 +140,8 @@ class Manifest:
             max_tokens=_within(_typed(value["max_tokens"], int), 1, 1 << 20),
             encoder=_typed(value["encoder"], str),
             precision=_typed(value["precision"], str),
-            relative_cost=_floats(value["relative_cost"], len(ladder)),
-            output_tokens=_floats(value["output_tokens"], len(ladder)),
+            relative_cost=_floats(value["relative_cost"], len(ladder), low=0),
+            output_tokens=_floats(value["output_tokens"], len(ladder), low=0),
             default_quality=_within(_typed(value["default_quality"], float), 1e-9, 1),
             curve=curve,
             guard=_typed(value["guard"], dict),
@@ -188,7 +191,7 @@ class Artifact:
             refuse_external_data(raw)
             start, end = metadata(raw).get(MANIFEST_KEY, (0, 0))
             if not 0 < end - start <= MAX_MANIFEST_BYTES:
-                raise ArtifactCorruptError("the manifest is missing or too large")
+                raise ArtifactCorruptError(f"the manifest is missing or too large; {CURE}")
             manifest = Manifest.from_json(bytes(raw[start:end]).decode("utf-8", "replace"))
         except RouterModelError as error:
             kind = type(error) if isinstance(error, ArtifactError) else ArtifactCorruptError
@@ -241,18 +244,32 @@ def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
     point = OperatingPoint(**{**value, **intervals, "shares": _floats(value["shares"], tiers)})
     if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
         raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
-    _floats([point.value, point.penalty, point.quality, point.cost], 4)
+    _floats([point.value, point.penalty, point.quality, point.cost], 4, low=0)
     for share in (point.value, *point.shares):
         _within(share, 0, 1)
     _typed(point.note, str)
     return point
 
 
-def _floats(values: Any, count: int) -> tuple[float, ...]:
-    numbers = tuple(_typed(value, float) for value in values)
+def _floats(values: Any, count: int, low: float = -math.inf) -> tuple[float, ...]:
+    numbers = tuple(_within(_typed(value, float), low, math.inf) for value in values)
     if len(numbers) != count:
         raise ValueError(f"{len(numbers)} numbers where {count} belong")
     return numbers
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not finite")
+    return value
 
 
 def _within(value: N, low: float, high: float) -> N:

@@ -75,8 +75,12 @@ class Base:
                     tokenizer_json=members["tokenizer"].tobytes().decode("utf-8"),
                     source=members["source"].tobytes().decode("utf-8"),
                 )
-        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise ArtifactCorruptError(f"{name}: not readable as a base encoder: {one_line(error)}") from None
+        except ArtifactError:
+            raise
+        except Exception as error:  # NumPy, zipfile, zlib and tokenize each raise their own
+            raise ArtifactCorruptError(
+                f"{name}: not readable as a base encoder: {one_line(error)}; copy the file again"
+            ) from None
         base._check(name)
         return base
 

@@ -13,6 +13,7 @@ from router_model.files import read_file
 
 MAX_LADDER_BYTES = 1 << 20
 MAX_TIERS = 16
+MAX_DEPTH = 16
 MAX_USD_PER_MILLION = 1e9
 TIER_KEYS = {"name", "model", "models", "input_usd_per_million", "output_usd_per_million"}
 
@@ -167,9 +168,11 @@ def _parse(text: str, suffix: str) -> Any:
             "a YAML ladder needs PyYAML: pip install 'router-model[train]', or write it as .json"
         ) from None
     try:
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in events):  # a few unfold to gigabytes
-            raise ValueError("it holds an alias (*name), and a ladder writes each tier out")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):  # these can cost hours and gigabytes
+                raise ValueError("it nests deeply or holds an alias (*name), which no ladder needs")
         return yaml.safe_load(text)
     except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # as of `!!bool maybe`
         raise ValueError(one_line(error)) from None

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
-from router_model.errors import ArtifactError, RouterModelError
-from router_model.features import featurize
+from router_model.errors import ArtifactError, PromptError, RouterModelError, one_line
+from router_model.features import FEATURES, featurize
 from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint, Policy
 from router_model.prompt import Prompt, Request
@@ -164,9 +164,13 @@ class Router:
         self, requests: Sequence[Request], *, quality: float | None = None, budget: float | None = None
     ) -> Decisions:
         """The decisions that ``route`` gives one by one, for many requests at once; raises as it does."""
-        return self.route_prompts(
-            [prompts.read(request) for request in requests], quality=quality, budget=budget
-        )
+        read = []
+        for position, request in enumerate(requests):
+            try:
+                read.append(prompts.read(request))
+            except PromptError as error:
+                raise PromptError(f"request {position} of the batch: {error}") from None
+        return self.route_prompts(read, quality=quality, budget=budget)
 
     def route_prompts(
         self, read: Sequence[Prompt], *, quality: float | None = None, budget: float | None = None
@@ -194,7 +198,7 @@ class Router:
         whole = self._tokenizer.encode_batch([prompt.text for prompt in read])
         lengths = np.array([row.size for row in whole], np.int64)
         ids = [tokens.window(row, self._max_tokens) for row in whole]
-        features = np.array([featurize(prompt) for prompt in read], np.float32).reshape(len(read), -1)
+        features = np.array([featurize(prompt) for prompt in read], np.float32).reshape(len(read), len(FEATURES))
         sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BLOCK_ROWS):
@@ -211,7 +215,9 @@ class Router:
         except RouterModelError:
             raise
         except Exception as error:  # whatever ONNX Runtime says of a graph that does not run
-            raise ArtifactError(f"{self.artifact.name}: the graph does not run: {error}") from None
+            raise ArtifactError(
+                f"{self.artifact.name}: the graph does not run: {one_line(error)}; train the router again"
+            ) from None
         expected = np.array([values for _, values in manifest.probes]).reshape(found.shape)
         worst = float(np.abs(found - expected).max(initial=0.0))
         if not worst <= PROBE_TOLERANCE:

@@ -27,6 +27,8 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Otherwise bytes that spell another format inside a valid ONNX file are read as that one.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -5,6 +5,7 @@ Face ``tokenizers``, which reads every kind of tokenizer.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -16,6 +17,8 @@ from router_model.errors import TokenizerError, one_line
 
 # nanotoken keeps what it has seen, by default up to 130 MiB a thread; this many entries take about 4.
 CACHE_ENTRIES = 1 << 15
+# It makes room for the largest id, and ends the process where it cannot.
+HUGE_ID = re.compile(r'"\s*:\s*[0-9]{8,}')
 
 Ids = NDArray[np.int32]
 
@@ -46,11 +49,13 @@ class NanoTokenizer:
             import nanotoken
         except ModuleNotFoundError:
             raise TokenizerError("nanotoken is not installed: pip install nanotoken==0.1.0") from None
+        if HUGE_ID.search(tokenizer_json):
+            raise TokenizerError("this tokenizer has ids of eight digits or more; number its tokens from 0")
         if "NANOTOKEN_CACHE_ENTRIES" not in os.environ:
             nanotoken.set_cache_entries(CACHE_ENTRIES)
         try:
             self._tokenizer = nanotoken.WordPieceTokenizer.from_json(tokenizer_json)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # TypeError of a string that is not Unicode
             raise TokenizerError(f"nanotoken does not read this tokenizer: {one_line(error)}") from None
         self.vocabulary = self._tokenizer.get_vocab_size()
 
@@ -118,7 +123,7 @@ def window(ids: Ids, limit: int) -> Ids:
     """At most ``limit`` ids: three quarters from the head, one from the tail; never empty (0 pads)."""
     if ids.size > limit:
         tail = limit // 4
-        return np.concatenate((ids[: limit - tail], ids[-tail:]))
+        return np.concatenate((ids[: limit - tail], ids[ids.size - tail :]))
     return ids if ids.size else np.zeros(1, np.int32)
 
 

@@ -6,6 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+# Small networks train no faster on two threads, and several processes that spin on two cores much slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from router_model.ladder import Ladder
@@ -66,6 +69,12 @@ def quick() -> TrainConfig:
 def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """400 labelled rows as JSON Lines."""
     return write_rows(tmp_path_factory.mktemp("log") / "log.jsonl", make_rows(400))
+
+
+@pytest.fixture(scope="session")
+def fresh_log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,000 labelled rows of the same kind that no training saw."""
+    return write_rows(tmp_path_factory.mktemp("fresh") / "log.jsonl", make_rows(1000, seed=1))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,22 @@ class Fitted:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread.
+
+    Steps are so small that a second thread gains a fifth at best, and where cores are shared with other
+    work it waits: 40 times slower. The result does not depend on the number of cores either.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def fit(
     base: Base,
     encoded: Encoded,
@@ -108,6 +125,7 @@ def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: T
     return Network(base, mean, deviation, tiers, config.dropout)
 
 
+@one_thread()
 @torch.no_grad()
 def predict(network: Network, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Logits float64 [len(rows), K] of some rows."""
