@@ -362,11 +362,14 @@ def progress(label: str, of: int | None = 1000) -> Iterator[Callable[[str, float
     if not sys.stderr.isatty():
         yield lambda stage, share: None
         return
+    template = "%(label)s  [%(bar)s]  %(info)s" if of else "%(label)s  %(info)s"
     with click.progressbar(
         length=of or 1,
         label=label,
         file=sys.stderr,
         item_show_func=lambda stage: stage,
+        bar_template=template,
+        show_percent=of is not None,
         show_eta=of is not None,
     ) as bar:
 

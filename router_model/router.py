@@ -198,7 +198,9 @@ class Router:
         whole = self._tokenizer.encode_batch([prompt.text for prompt in read])
         lengths = np.array([row.size for row in whole], np.int64)
         ids = [tokens.window(row, self._max_tokens) for row in whole]
-        features = np.array([featurize(prompt) for prompt in read], np.float32).reshape(len(read), len(FEATURES))
+        features = np.array([featurize(prompt) for prompt in read], np.float32).reshape(
+            len(read), len(FEATURES)
+        )
         sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BLOCK_ROWS):

@@ -54,7 +54,7 @@ def artifact(found: Artifact) -> str:
     tiers = [["tier", "models", "USD per million in", "out", "relative cost"]] + [
         [
             tier.name,
-            ", ".join(tier.models),
+            printable(", ".join(tier.models)),
             f"{tier.input_usd_per_million:g}",
             f"{tier.output_usd_per_million:g}",
             f"{cost:.3f}",
@@ -75,14 +75,19 @@ def artifact(found: Artifact) -> str:
         if point.value in SHOWN[point.dial]
     ]
     width = max(map(len, facts))
-    lines = "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts.items())
+    lines = "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in facts.items())
     return f"{lines}\n\n{columns(tiers)}\n\n{columns(curve)}"
 
 
 def shortened(text: str) -> str:
     """The beginning of a text on one line, printable."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * PROMPT_COLUMNS]).split())
+    line = " ".join(printable(text[: 4 * PROMPT_COLUMNS]).split())
     return line if len(line) <= PROMPT_COLUMNS else f"{line[: PROMPT_COLUMNS - 3]}..."
+
+
+def printable(text: str) -> str:
+    """The text with a blank for what is not printable: a stranger's file must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _interval(interval: tuple[float, float]) -> str:

@@ -17,7 +17,7 @@ from router_model.errors import TokenizerError, one_line
 
 # nanotoken keeps what it has seen, by default up to 130 MiB a thread; this many entries take about 4.
 CACHE_ENTRIES = 1 << 15
-# It makes room for the largest id, and ends the process where it cannot.
+# Eight digits or more: nanotoken makes room for the largest id, and ends the process where it cannot.
 HUGE_ID = re.compile(r'"\s*:\s*[0-9]{8,}')
 
 Ids = NDArray[np.int32]
@@ -49,8 +49,7 @@ class NanoTokenizer:
             import nanotoken
         except ModuleNotFoundError:
             raise TokenizerError("nanotoken is not installed: pip install nanotoken==0.1.0") from None
-        if HUGE_ID.search(tokenizer_json):
-            raise TokenizerError("this tokenizer has ids of eight digits or more; number its tokens from 0")
+        _refuse_huge_ids(tokenizer_json)
         if "NANOTOKEN_CACHE_ENTRIES" not in os.environ:
             nanotoken.set_cache_entries(CACHE_ENTRIES)
         try:
@@ -83,6 +82,7 @@ class HuggingFaceTokenizer:
             from tokenizers import Tokenizer as Backend
         except ModuleNotFoundError:
             raise TokenizerError("tokenizers is not installed: pip install 'router-model[hf]'") from None
+        _refuse_huge_ids(tokenizer_json)
         try:
             self._tokenizer = Backend.from_str(tokenizer_json)
         except Exception as error:  # the package raises bare Exception
@@ -99,6 +99,11 @@ class HuggingFaceTokenizer:
         """Ids of each text, int32 [T] each."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
+
+
+def _refuse_huge_ids(tokenizer_json: str) -> None:
+    if HUGE_ID.search(tokenizer_json):
+        raise TokenizerError("this tokenizer has ids of eight digits or more; number its tokens from 0")
 
 
 BACKENDS: tuple[type[NanoTokenizer] | type[HuggingFaceTokenizer], ...] = (NanoTokenizer, HuggingFaceTokenizer)

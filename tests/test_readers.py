@@ -230,7 +230,9 @@ def test_a_truncated_parquet_file_is_named(tmp_path: Path, skip_bad: bool) -> No
     path = tmp_path / "log.parquet"
     for kept in (4, 5, 8, 12, len(whole) // 2, len(whole) - 8, len(whole) - 4, len(whole) - 1):
         path.write_bytes(whole[:kept])
-        with pytest.raises(FileError, match=r"log\.parquet: not readable as Parquet: .*; copy the file") as caught:
+        with pytest.raises(
+            FileError, match=r"log\.parquet: not readable as Parquet: .*; copy the file"
+        ) as caught:
             list(read_records(path, Reading(skip_bad)))
         assert "\n" not in str(caught.value)
 

@@ -164,7 +164,10 @@ def test_a_row_without_one_request_is_refused(row: Any, message: str) -> None:
         ({"model_a": "a"}, "a preference needs 'model_a', 'model_b' and 'winner'"),
         ({"model_a": "a", "model_b": "b"}, "a preference needs"),
         ({"winner": "a"}, "a preference needs"),
-        ({"model_a": "a", "model_b": "b", "winner": "c"}, "field 'winner' is 'c'; give model_a, model_b, tie"),
+        (
+            {"model_a": "a", "model_b": "b", "winner": "c"},
+            "field 'winner' is 'c'; give model_a, model_b, tie",
+        ),
         ({"model_a": "a", "model_b": "a", "winner": "a"}, "field 'winner' is 'a'"),
         ({"model_a": "a", "model_b": "b", "winner": 1}, "field 'winner' is '1'"),
         ({"cost_usd": -1, "model": "m"}, "field 'cost_usd' is -1; give a number of at least 0"),

@@ -77,6 +77,9 @@ class TrainConfig:
             if value is None and field.name == "margin":
                 continue
             low, high = within[field.name]
-            if not (isinstance(value, int | float) and math.isfinite(value) and low <= value <= high):
+            whole = field.type is int
+            number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            if not (number and math.isfinite(value) and low <= value <= high):
                 flag = "--" + field.name.replace("_", "-")
-                raise ConfigError(f"{flag} {value}: give a number from {low:g} to {high:g}")
+                kind = "whole number" if whole else "number"
+                raise ConfigError(f"{flag} {value}: give a {kind} from {low:g} to {high:g}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from router_model.base import Base
 from router_model.data.split import folds, holdout
-from router_model.errors import DataError
+from router_model.errors import DataError, FileError
 from router_model.files import replace_file
 from router_model.network import Network
 from router_model.training.calibrate import Calibration, calibrate
@@ -97,17 +97,25 @@ def crossfit(
 
 
 def open_state(folder: Path, fingerprint: str) -> Path:
-    """A folder for an interrupted run to go on from; emptied where it belongs to another run."""
+    """A folder for an interrupted run to go on from; emptied where it belongs to another run.
+
+    Raises:
+        DataError: what stands there is not of an interrupted run.
+        FileError: the folder cannot be read or made.
+    """
     note = folder / "run.json"
-    ours = json.dumps({"fingerprint": fingerprint})
-    if folder.exists() and not (note.is_file() and note.read_text() == ours):
-        if any(folder.iterdir()) and not note.is_file():
-            raise DataError(f"{folder}: exists and is not of an interrupted run; move it away")
-        shutil.rmtree(folder)
-    if folder.exists():
-        logger.info("%s: going on with the run that was interrupted", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(note, ours.encode())
+    ours = json.dumps({"fingerprint": fingerprint}).encode()
+    try:
+        if folder.exists() and not (note.is_file() and note.read_bytes() == ours):
+            if not folder.is_dir() or (any(folder.iterdir()) and not note.is_file()):
+                raise DataError(f"{folder}: exists and is not of an interrupted run; move it away")
+            shutil.rmtree(folder)
+        if folder.exists():
+            logger.info("%s: going on with the run that was interrupted", folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder}: {error.strerror or error}; give --out another place or name") from None
+    replace_file(note, ours)
     return folder
 
 

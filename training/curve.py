@@ -23,6 +23,7 @@ from router_model.training.evaluation.bootstrap import Bootstrap
 Floats = NDArray[np.float64]
 PENALTIES = 240
 MIN_ROWS = 50
+MAX_RELATIVE_COST = 1e9  # beyond, a cost or token count is a slip, and sums lose all precision
 QUALITIES = tuple(round(0.50 + 0.01 * step, 2) for step in range(51))
 BUDGETS = tuple(round(0.02 * step, 2) for step in range(1, 51))
 DIALS: tuple[tuple[Dial, float], ...] = (
@@ -50,7 +51,8 @@ class Measured:
     @property
     def relative_cost(self) -> Floats:
         """Mean cost of each tier over the strongest's [K]."""
-        mean: Floats = self.cost.mean(axis=0) / self.cost[:, -1].mean()
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # ``check_rows`` sees to these
+            mean: Floats = self.cost.mean(axis=0) / self.cost[:, -1].mean()
         return mean
 
 
@@ -74,15 +76,9 @@ def measure_curve(
     """Choose and measure an operating point for every dial value.
 
     Raises:
-        DataError: fewer than 50 rows, or a strongest tier that never succeeds or costs nothing.
+        DataError: as ``check_rows``.
     """
-    if len(rows.outcomes) < MIN_ROWS:
-        raise DataError(
-            f"only {len(rows.outcomes)} rows tell how every tier did; "
-            f"the operating curve needs at least {MIN_ROWS} rows with an outcome for each tier of the ladder"
-        )
-    if rows.outcomes[:, -1].mean() <= 0 or rows.cost[:, -1].mean() <= 0:
-        raise DataError("the strongest tier never succeeds or costs nothing; order the ladder cheapest first")
+    check_rows(rows)
     penalties = penalty_grid(rows.probabilities, rows.relative_cost)
     choices = choose(rows.probabilities, rows.relative_cost, penalties)  # [N, L]
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
@@ -96,6 +92,26 @@ def measure_curve(
     measure = _Measure(rows, chosen, Bootstrap(rows.groups, resamples, confidence, seed))
     points = [measure.point(column, float(penalties[own[column]])) for column in range(len(DIALS))]
     return Curve(tuple(points), verdict(points, default_quality, confidence))
+
+
+def check_rows(rows: Measured) -> None:
+    """Refuse rows that no curve can be measured on.
+
+    Raises:
+        DataError: fewer than 50 rows, a strongest tier that never succeeds or costs nothing, or costs
+            that are out of all proportion.
+    """
+    if len(rows.outcomes) < MIN_ROWS:
+        raise DataError(
+            f"only {len(rows.outcomes)} rows tell how every tier did; "
+            f"the operating curve needs at least {MIN_ROWS} rows with an outcome for each tier of the ladder"
+        )
+    if rows.outcomes[:, -1].mean() <= 0 or rows.cost[:, -1].mean() <= 0:
+        raise DataError("the strongest tier never succeeds or costs nothing; order the ladder cheapest first")
+    if not (np.isfinite(rows.relative_cost) & (rows.relative_cost <= MAX_RELATIVE_COST)).all():
+        raise DataError(
+            f"a tier costs more than {MAX_RELATIVE_COST:g} times the strongest one; mend cost_usd and tokens"
+        )
 
 
 def penalty_grid(probabilities: Floats, relative_cost: Floats) -> Floats:

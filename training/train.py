@@ -1,6 +1,7 @@
 """The main job: labelled records in, an artifact out."""
 
 import hashlib
+import json
 import logging
 import resource
 import shutil
@@ -21,7 +22,7 @@ from router_model.data.groups import group
 from router_model.data.labels import Labels, label
 from router_model.data.readers import Reading, read_records
 from router_model.data.records import Record
-from router_model.errors import ConfigError, DataError
+from router_model.errors import ConfigError, DataError, RouterModelError
 from router_model.ladder import Ladder
 from router_model.prompt import read
 from router_model.training.config import TrainConfig
@@ -30,7 +31,7 @@ from router_model.training.curve import Curve, Measured, measure_curve
 from router_model.training.dataset import Encoded, encode
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.metrics import reliability
-from router_model.training.evaluation.report import write_report
+from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import Exported, export, run
 
 logger = logging.getLogger(__name__)
@@ -146,11 +147,19 @@ def train(
     config, base, out = config or TrainConfig(), base or Base.default(), Path(out)
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder; give the name of a file")
+    if report:
+        make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
     prepared = prepare(read_all(paths, reading), ladder, config, base)
     fingerprint = data_fingerprint(prepared.records)
     state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
-    built = build(prepared, config, base, state=state, stage_done=stage_done)
+    try:
+        built = build(prepared, config, base, state=state, stage_done=stage_done)
+    except RouterModelError:  # it would fail again: there is nothing to go on with
+        shutil.rmtree(state)
+        raise
     exported = _export(built, prepared, len(ladder))
     evaluation = evaluate_built(built, prepared, ladder, config)
     data: dict[str, Any] = {
@@ -160,13 +169,14 @@ def train(
         "groups": len(np.unique(prepared.groups)),
     }
     manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
-    write(out, seal(exported.graph, manifest))
+    content = seal(exported.graph, manifest)
     page = (
         write_report(Path(report), manifest, evaluation, built.fitted.history, _reliability(built, prepared))
         if report
         else None
     )
-    shutil.rmtree(state)
+    write(out, content)
+    shutil.rmtree(state, ignore_errors=True)
     return Trained(
         out=str(out),
         bytes=out.stat().st_size,
@@ -283,7 +293,10 @@ def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base)
     run_of = repr(
         (data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning"))
     )
-    return hashlib.sha256(run_of.encode()).hexdigest()
+    digest = hashlib.sha256(run_of.encode())
+    for array in (base.table, base.scale, base.log_weight):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _export(built: Built, prepared: Prepared, tiers: int) -> Exported:
@@ -310,6 +323,8 @@ def _manifest(
     probes = encode([read(text) for text in PROBES], base, config.max_tokens)
     given = run(exported.graph, probes, np.arange(len(PROBES)))
     calibration = built.fitted.calibration
+    # Figures that do not exist, such as APGR where two tiers do equally well, are null.
+    held_out = json.loads(json.dumps(asdict(evaluation)), parse_constant=lambda _: None)
     return Manifest(
         ladder=ladder,
         tokenizer_json=base.tokenizer_json,
@@ -328,7 +343,7 @@ def _manifest(
             "offset": calibration.offset.tolist(),
             "folds": config.folds,
         },
-        metrics={"held_out": asdict(evaluation), "export": exported.checks, "epochs": built.fitted.epochs},
+        metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
         data=data | {"base": base.source},
         versions={name: version(name) for name in LIBRARIES},
     )

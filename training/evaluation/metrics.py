@@ -24,7 +24,7 @@ class GapRecovery:
     """
 
     def __init__(self, scores: Floats, cheap: Floats, dear: Floats) -> None:
-        self.order = np.argsort(-scores, kind="stable")
+        self.order = _order(-scores)
         self.gain = (dear - cheap)[self.order]
 
     def curve(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -45,7 +45,7 @@ class GapRecovery:
 
 def reliability(probabilities: Floats, sufficient: Floats) -> list[tuple[float, float, int]]:
     """(mean probability, frequency, count) of up to 15 bins of equal counts: [N], [N]."""
-    order = np.argsort(probabilities, kind="stable")
+    order = _order(probabilities)
     return [
         (float(probabilities[part].mean()), float(sufficient[part].mean()), len(part))
         for part in np.array_split(order, BINS)
@@ -70,6 +70,13 @@ def centred(scores: Floats, fold_of: NDArray[np.int64]) -> Floats:
     """Scores less their fold's mean, so that folds can be pooled: [N], [N]."""
     means = np.bincount(fold_of, scores) / np.maximum(np.bincount(fold_of), 1)
     return scores - means[fold_of]
+
+
+def _order(values: Floats) -> NDArray[np.int64]:
+    """Positions in rising order, ties in a random one: the order of the file must not tell them apart."""
+    shuffled = np.random.default_rng(0).permutation(len(values))
+    order: NDArray[np.int64] = shuffled[np.argsort(values[shuffled], kind="stable")]
+    return order
 
 
 def _from_zero(sums: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 import html
 import io
+import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ TIER_COLOURS = ("#7fb3c8", "#3c7fa0", "#153e5c", "#b5532b", "#d9a066", "#6b8e4e"
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "router-model",  # the same run gives the same bytes
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a tier may be called "$1-$5"
     "font.family": "sans-serif",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,14 +51,10 @@ def write_report(
     Raises:
         FileError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
-        ) from None
+    make_folder(folder)
     names = manifest.ladder.names
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's browser has the fonts
         plots = {
             "curve": _svg(_curve(manifest, evaluation), "Quality against cost"),
             "shares": _svg(_shares(manifest.curve, names), "Share of each tier"),
@@ -75,6 +73,16 @@ def write_report(
     path = folder / "index.html"
     replace_file(path, page.encode())
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make the report's folder where it is missing; raises FileError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
+        ) from None
 
 
 def _curve(manifest: Manifest, evaluation: Evaluation) -> Figure:
@@ -112,7 +120,7 @@ def _shares(curve: Sequence[OperatingPoint], names: Sequence[str]) -> Figure:
     points = sorted((p for p in curve if p.dial == "quality"), key=lambda p: p.value)
     colours = [TIER_COLOURS[k % len(TIER_COLOURS)] for k in range(len(names))]
     shares = [[p.shares[k] for p in points] for k in range(len(names))]
-    axes.stackplot([p.value for p in points], shares, labels=list(names), colors=colours)
+    axes.stackplot([p.value for p in points], shares, labels=_labels(names), colors=colours)
     axes.set_xlabel("dial: quality")
     axes.set_ylabel("share of prompts")
     axes.margins(0)
@@ -123,10 +131,16 @@ def _shares(curve: Sequence[OperatingPoint], names: Sequence[str]) -> Figure:
 def _reliability(bins: Sequence[Sequence[tuple[float, float, int]]], names: Sequence[str]) -> Figure:
     figure, axes = _figure(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    labels = _labels(names)
     for k, tier in enumerate(bins):
         colour = TIER_COLOURS[k % len(TIER_COLOURS)]
         axes.plot(
-            [p for p, _, _ in tier], [f for _, f, _ in tier], "o-", markersize=4, color=colour, label=names[k]
+            [p for p, _, _ in tier],
+            [f for _, f, _ in tier],
+            "o-",
+            markersize=4,
+            color=colour,
+            label=labels[k],
         )
     axes.set_xlabel("predicted probability of sufficiency")
     axes.set_ylabel("observed frequency")
@@ -148,6 +162,11 @@ def _training(history: Sequence[Sequence[dict[str, float]]]) -> Figure:
     axes.set_ylabel("binary cross-entropy")
     axes.legend(frameon=False)
     return figure
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Names for a legend, which passes over those that begin with an underscore."""
+    return [f" {name}" if name.startswith("_") else name for name in names]
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
