@@ -72,7 +72,7 @@ def crossfit(
         DataError: too few rows or groups, or labels that are all the same.
         TrainingError: a fit failed.
     """
-    _check(targets)
+    check_targets(targets)
     fold_of = folds(groups, config.folds, config.seed)
     logits = np.empty_like(targets)
     parts = []
@@ -169,7 +169,8 @@ def _held_out_probabilities(logits: Floats, targets: Floats, fold_of: NDArray[np
     return probabilities
 
 
-def _check(targets: Floats) -> None:
+def check_targets(targets: Floats) -> None:
+    """Refuse targets [N, K] that hold nothing to learn; raises DataError."""
     if len(targets) < MIN_ROWS:
         raise DataError(f"{len(targets)} rows are too few to learn from; give at least {MIN_ROWS}")
     seen = [np.unique(column[~np.isnan(column)]) for column in targets.T]

@@ -23,7 +23,7 @@ from router_model.training.evaluation.bootstrap import Bootstrap
 Floats = NDArray[np.float64]
 PENALTIES = 240
 MIN_ROWS = 50
-MAX_RELATIVE_COST = 1e9  # beyond, a cost or token count is a slip, and sums lose all precision
+MAX_COST_USD = MAX_RELATIVE_COST = 1e9  # beyond, a cost or token count is a slip, and sums overflow
 QUALITIES = tuple(round(0.50 + 0.01 * step, 2) for step in range(51))
 BUDGETS = tuple(round(0.02 * step, 2) for step in range(1, 51))
 DIALS: tuple[tuple[Dial, float], ...] = (
@@ -51,8 +51,7 @@ class Measured:
     @property
     def relative_cost(self) -> Floats:
         """Mean cost of each tier over the strongest's [K]."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # ``check_rows`` sees to these
-            mean: Floats = self.cost.mean(axis=0) / self.cost[:, -1].mean()
+        mean: Floats = self.cost.mean(axis=0) / self.cost[:, -1].mean()
         return mean
 
 
@@ -78,7 +77,7 @@ def measure_curve(
     Raises:
         DataError: as ``check_rows``.
     """
-    check_rows(rows)
+    check_rows(rows.outcomes, rows.cost)
     penalties = penalty_grid(rows.probabilities, rows.relative_cost)
     choices = choose(rows.probabilities, rows.relative_cost, penalties)  # [N, L]
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
@@ -94,23 +93,27 @@ def measure_curve(
     return Curve(tuple(points), verdict(points, default_quality, confidence))
 
 
-def check_rows(rows: Measured) -> None:
-    """Refuse rows that no curve can be measured on.
+def check_rows(outcomes: Floats, cost: Floats) -> None:
+    """Refuse rows that no curve can be measured on: [N, K], [N, K].
 
     Raises:
         DataError: fewer than 50 rows, a strongest tier that never succeeds or costs nothing, or costs
             that are out of all proportion.
     """
-    if len(rows.outcomes) < MIN_ROWS:
+    if len(outcomes) < MIN_ROWS:
         raise DataError(
-            f"only {len(rows.outcomes)} rows tell how every tier did; "
+            f"only {len(outcomes)} rows tell how every tier did; "
             f"the operating curve needs at least {MIN_ROWS} rows with an outcome for each tier of the ladder"
         )
-    if rows.outcomes[:, -1].mean() <= 0 or rows.cost[:, -1].mean() <= 0:
+    with np.errstate(all="ignore"):
+        mean = cost.mean(axis=0)  # [K]
+        sound = np.isfinite(mean) & (mean <= MAX_RELATIVE_COST * mean[-1]) & (mean <= MAX_COST_USD)  # [K]
+    if outcomes[:, -1].mean() <= 0 or mean[-1] <= 0:
         raise DataError("the strongest tier never succeeds or costs nothing; order the ladder cheapest first")
-    if not (np.isfinite(rows.relative_cost) & (rows.relative_cost <= MAX_RELATIVE_COST)).all():
+    if not sound.all():
         raise DataError(
-            f"a tier costs more than {MAX_RELATIVE_COST:g} times the strongest one; mend cost_usd and tokens"
+            f"tier {int(sound.argmin()) + 1} of the ladder costs {mean[sound.argmin()]:g} USD a call, the "
+            f"strongest {mean[-1]:g}; mend the data's costs and token counts"
         )
 
 

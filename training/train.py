@@ -26,8 +26,8 @@ from router_model.errors import ConfigError, DataError, RouterModelError
 from router_model.ladder import Ladder
 from router_model.prompt import read
 from router_model.training.config import TrainConfig
-from router_model.training.crossfit import CrossFitted, StageDone, crossfit, open_state
-from router_model.training.curve import Curve, Measured, measure_curve
+from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
+from router_model.training.curve import Curve, Measured, check_rows, measure_curve
 from router_model.training.dataset import Encoded, encode
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.metrics import reliability
@@ -227,8 +227,10 @@ def build(
     state: Path | None = None,
     stage_done: StageDone | None = None,
 ) -> Built:
-    """Fit, calibrate and measure; raises as ``crossfit`` and ``measure_curve`` do."""
+    """Fit, calibrate and measure; raises as ``crossfit`` and ``measure_curve`` do, but before any work."""
     measured_rows = prepared.labels.complete
+    check_targets(prepared.labels.sufficient)
+    check_rows(prepared.labels.outcomes[measured_rows], prepared.labels.cost_usd[measured_rows])
     fitted = crossfit(
         base,
         prepared.encoded,
