@@ -1,7 +1,5 @@
 """One logged request and what is known of how models answered it."""
 
-import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +15,7 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 WINNERS = ("model_a", "model_b", "tie")
+LARGEST = 1e15  # of tokens, dollars and milliseconds, so that sums and products stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def _preference(row: Mapping[str, Any], where: str) -> tuple[str, str, str] | No
         winner = "tie"
     if winner not in WINNERS:
         raise RecordError(
-            f"{where}: field 'winner' is {winner!r}; give {', '.join(WINNERS)} or a model's name"
+            f"{where}: field 'winner' is {winner!r:.80}; give {', '.join(WINNERS)} or a model's name"
         )
     return first, second, winner
 
@@ -159,11 +158,11 @@ def _per_model(row: Mapping[str, Any], key: str, model: str | None, where: str) 
         return {}
     if isinstance(value, Mapping):
         return {
-            str(name): _in_range(number, f"{key}[{name!r}]", where, 0.0, math.inf)
+            str(name): _in_range(number, f"{key}[{name!r}]", where, 0.0, LARGEST)
             for name, number in value.items()
             if number is not None
         }
-    number = _in_range(value, key, where, 0.0, math.inf)
+    number = _in_range(value, key, where, 0.0, LARGEST)
     return {model: number} if model else {}
 
 
@@ -177,7 +176,7 @@ def _text(row: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def _number(
-    row: Mapping[str, Any], key: str, where: str, low: float = 0.0, high: float = math.inf
+    row: Mapping[str, Any], key: str, where: str, low: float = 0.0, high: float = LARGEST
 ) -> float | None:
     value = row.get(key)
     if isinstance(value, Mapping):  # input tokens by model, as some logs have them: one tokenizer is as good
@@ -189,10 +188,11 @@ def _in_range(value: Any, name: str, where: str, low: float, high: float) -> flo
     if isinstance(value, bool) and high == 1.0:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordError(f"{where}: field {name!r} is {type(value).__name__}; give a number")
-    if not (low <= value <= min(high, sys.float_info.max)):
-        bounds = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
-        raise RecordError(f"{where}: field {name!r} is {value!r:.40}; give a number {bounds}")
+        raise RecordError(f"{where}: field {name!r:.80} is {type(value).__name__}; give a number")
+    if not low <= value <= high:
+        raise RecordError(
+            f"{where}: field {name!r:.80} is {value!r:.40}; give a number from {low:g} to {high:g}"
+        )
     return float(value)
 
 

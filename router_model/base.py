@@ -19,6 +19,7 @@ from router_model.errors import ArtifactCorruptError, ArtifactError, one_line
 from router_model.files import read_file, replace_file
 
 MAX_BASE_BYTES = 256 << 20
+CURE = "make one with router-model distill"
 MEMBERS = {"table", "scale", "log_weight", "tokenizer", "source"}
 
 
@@ -64,10 +65,10 @@ class Base:
         try:
             with zipfile.ZipFile(io.BytesIO(raw)) as archive:
                 if sum(member.file_size for member in archive.infolist()) > MAX_BASE_BYTES:
-                    raise ArtifactError(f"{name}: unpacks to more than {MAX_BASE_BYTES} bytes")
+                    raise ArtifactError(f"{name}: unpacks to more than {MAX_BASE_BYTES} bytes; {CURE}")
             with np.load(io.BytesIO(raw), allow_pickle=False) as members:
                 if set(members.files) != MEMBERS:
-                    raise ArtifactError(f"{name}: not a base encoder; make one with router-model distill")
+                    raise ArtifactError(f"{name}: not a base encoder; {CURE}")
                 base = cls(
                     table=members["table"],
                     scale=members["scale"],
@@ -89,11 +90,12 @@ class Base:
         for member, (dtype, ndim) in expected.items():
             array = getattr(self, member)
             if array.dtype != dtype or array.ndim != ndim:
-                raise ArtifactCorruptError(f"{name}: {member} is {array.dtype} of {array.ndim} dimensions")
+                found = f"{member} is {array.dtype} of {array.ndim} dimensions"
+                raise ArtifactCorruptError(f"{name}: {found}; {CURE}")
         if (self.log_weight.size, self.scale.size) != self.table.shape or 0 in self.table.shape:
-            raise ArtifactCorruptError(f"{name}: table, scale and log_weight do not fit together")
+            raise ArtifactCorruptError(f"{name}: table, scale and log_weight do not fit together; {CURE}")
         if not (np.isfinite(self.scale).all() and np.isfinite(self.log_weight).all()):
-            raise ArtifactCorruptError(f"{name}: scale and log_weight hold numbers that are not finite")
+            raise ArtifactCorruptError(f"{name}: scale or log_weight holds what is not finite; {CURE}")
 
     def write(self, path: str | Path) -> None:
         """Write the file whole or not at all; raises FileError."""

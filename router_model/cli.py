@@ -10,18 +10,15 @@ import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from router_model.errors import RouterModelError
-
-if TYPE_CHECKING:
-    from router_model.router import Decision
+from router_model.terminal import echo_json, progress
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -246,7 +243,10 @@ def route(
         seconds.append(time.perf_counter() - started)
     microseconds = statistics.median(seconds) * 1e6
     if as_json:
-        rows = [decision_row(text, decision) for text, decision in zip(texts, decisions, strict=True)]
+        rows = [
+            {"prompt": text, **decision.to_dict(), "why": decision.why}
+            for text, decision in zip(texts, decisions, strict=True)
+        ]
         return echo_json({"decisions": rows, "median_microseconds": round(microseconds, 1)})
     click.echo(table.decisions(texts, decisions))
     size = router_path.stat().st_size / 1e6
@@ -356,30 +356,6 @@ def starter(out: Path, share: float, seed: int, as_json: bool) -> None:
     return click.echo(f"{out}: {rows['train']} rows to train on, {rows['test']} held out")
 
 
-@contextmanager
-def progress(label: str, of: int | None = 1000) -> Iterator[Callable[[str, float], None]]:
-    """A bar on standard error where that is a terminal; yields what takes a stage and the share done."""
-    if not sys.stderr.isatty():
-        yield lambda stage, share: None
-        return
-    template = "%(label)s  [%(bar)s]  %(info)s" if of else "%(label)s  %(info)s"
-    with click.progressbar(
-        length=of or 1,
-        label=label,
-        file=sys.stderr,
-        item_show_func=lambda stage: stage,
-        bar_template=template,
-        show_percent=of is not None,
-        show_eta=of is not None,
-    ) as bar:
-
-        def stage_done(stage: str, share: float) -> None:
-            bar.update(max(0, int(share * bar.length) - bar.pos) if bar.length else 0, stage)
-            bar.render_progress()
-
-        yield stage_done
-
-
 def read_prompts(source: Path | None, lines: bool) -> list[str]:
     """Prompts of a file or of standard input; undecodable bytes are replaced."""
     from router_model.errors import PromptError
@@ -391,34 +367,6 @@ def read_prompts(source: Path | None, lines: bool) -> list[str]:
     if not prompts:
         raise PromptError("the input holds no prompt; give at least one line")
     return prompts
-
-
-def decision_row(text: str, decision: "Decision") -> dict[str, Any]:
-    """One decision as plain data."""
-    return {
-        "prompt": text,
-        "tier": decision.tier,
-        "model": decision.model,
-        "sufficiency": decision.sufficiency,
-        "expected_quality": decision.expected_quality,
-        "expected_cost_usd": decision.expected_cost_usd,
-        "truncated": decision.truncated,
-        "why": decision.why,
-    }
-
-
-def echo_json(value: dict[str, Any]) -> None:
-    """One JSON object; figures that do not exist (no gap to recover, say) are null."""
-    click.echo(json.dumps(finite(value), ensure_ascii=True, allow_nan=False))
-
-
-def finite(value: Any) -> Any:
-    """``value`` with numbers that JSON cannot hold as None."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and value - value != 0 else value
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,17 @@ class Decision:
     def expected_quality(self) -> float:
         """Probability that the chosen tier is sufficient."""
         return self.sufficiency[self.tier]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as plain data, as the command line prints it."""
+        return {
+            "tier": self.tier,
+            "model": self.model,
+            "sufficiency": self.sufficiency,
+            "expected_quality": self.expected_quality,
+            "expected_cost_usd": self.expected_cost_usd,
+            "truncated": self.truncated,
+        }
 
     @property
     def why(self) -> str:

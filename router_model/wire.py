@@ -78,14 +78,17 @@ def refuse_external_data(raw: memoryview) -> None:
         if depth > MAX_DEPTH:
             raise ArtifactCorruptError(f"the graph nests deeper than {MAX_DEPTH} messages")
         for number, wire, low, high in fields(raw, start, end):
-            external = number == TENSOR_EXTERNAL_DATA or (number == TENSOR_DATA_LOCATION and raw[low] != 0)
-            if kind == "tensor" and external:
+            if kind == "tensor" and _is_external(raw, number, low, high):
                 raise ArtifactCorruptError(
                     "the graph reads weights from another file; an artifact is one file"
                 )
             child = CHILDREN[kind].get(number)
             if child and wire == BYTES:
                 pending.append((child, low, high, depth + 1))
+
+
+def _is_external(raw: memoryview, number: int, low: int, high: int) -> bool:
+    return number == TENSOR_EXTERNAL_DATA or (number == TENSOR_DATA_LOCATION and any(raw[low:high]))
 
 
 def _varint(raw: memoryview, start: int, end: int) -> tuple[int, int]:

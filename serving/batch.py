@@ -74,8 +74,8 @@ def label(
     with _output(str(target)) as out:
         for block in _blocks(_prompts(rows, refuse)):
             decisions = router.route_prompts([prompt for _, prompt in block], quality=quality, budget=budget)
-            for (name, _), row in zip(block, _rows(decisions), strict=True):
-                out.write(json.dumps({"id": name, **row}, ensure_ascii=False) + "\n")
+            for (name, _), decision in zip(block, decisions, strict=True):
+                out.write(json.dumps({"id": name, **decision.to_dict()}, ensure_ascii=False) + "\n")
             _count(done, decisions)
             if rows_done:
                 rows_done(done.rows)
@@ -112,18 +112,6 @@ def _prompt(row: dict[str, Any], where: str) -> Prompt:
 def _blocks(prompts: Iterator[tuple[Any, Prompt]]) -> Iterator[list[tuple[Any, Prompt]]]:
     while block := list(islice(prompts, BLOCK_ROWS)):
         yield block
-
-
-def _rows(decisions: Decisions) -> Iterator[dict[str, Any]]:
-    for decision in decisions:
-        yield {
-            "tier": decision.tier,
-            "model": decision.model,
-            "sufficiency": decision.sufficiency,
-            "expected_quality": decision.expected_quality,
-            "expected_cost_usd": decision.expected_cost_usd,
-            "truncated": decision.truncated,
-        }
 
 
 def _count(done: Labelled, decisions: Decisions) -> None:

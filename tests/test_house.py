@@ -57,7 +57,10 @@ def test_each_folder_imports_only_what_it_may(folder: str) -> None:
 def test_the_command_line_imports_the_other_folders_lazily() -> None:
     tree = ast.parse((REPOSITORY / "router_model" / "cli.py").read_text(encoding="utf-8"))
     top = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert [name for name in top if name.startswith("router_model")] == ["router_model.errors"]
+    assert [name for name in top if name.startswith("router_model")] == [
+        "router_model.errors",
+        "router_model.terminal",
+    ]
 
 
 def test_torch_is_imported_by_the_network_and_training_only() -> None:

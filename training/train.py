@@ -2,39 +2,34 @@
 
 import hashlib
 import json
-import logging
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
-from router_model.data.groups import group
-from router_model.data.labels import Labels, label
-from router_model.data.readers import Reading, read_records
-from router_model.data.records import Record
-from router_model.errors import ConfigError, DataError, RouterModelError
+from router_model.data.readers import Reading
+from router_model.errors import ConfigError, RouterModelError
 from router_model.ladder import Ladder
 from router_model.prompt import read
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
-from router_model.training.dataset import Encoded, encode
+from router_model.training.dataset import encode
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import Exported, export, run
+from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 
-logger = logging.getLogger(__name__)
 
 # Written for this purpose: prompts of the training data have no business in a file that gets handed round.
 PROBES = (
@@ -55,32 +50,6 @@ LIBRARIES = (
     "numpy",
     "scikit-learn",
 )
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Records as training wants them.
-
-    Attributes:
-        records: those that carry a label.
-        labels: what they say of the ladder, N rows.
-        groups: int64 [N].
-        encoded: what the network reads of them.
-    """
-
-    records: Sequence[Record]
-    labels: Labels
-    groups: NDArray[np.int64]
-    encoded: Encoded
-
-    def take(self, rows: NDArray[np.int64]) -> "Prepared":
-        """Some of the rows."""
-        return Prepared(
-            [self.records[row] for row in rows.tolist()],
-            self.labels.take(rows),
-            self.groups[rows],
-            Encoded([self.encoded.ids[row] for row in rows], self.encoded.features[rows]),
-        )
 
 
 @dataclass(frozen=True)
@@ -193,32 +162,6 @@ def train(
     )
 
 
-def read_all(paths: Iterable[str | Path], reading: Reading) -> list[Record]:
-    """The records of several files."""
-    return [record for path in paths for record in read_records(path, reading)]
-
-
-def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base: Base) -> Prepared:
-    """Label, group and encode; records without a label for this ladder are left out.
-
-    Raises:
-        DataError: no usable record, or a tier that no record tells anything of.
-    """
-    labels = label(records, ladder, config.bar, config.margin)
-    known = np.flatnonzero(labels.observed.any(axis=1))
-    if len(known) < len(records):
-        logger.warning("%d of %d rows have no label for this ladder", len(records) - len(known), len(records))
-        records, labels = [records[row] for row in known.tolist()], labels.take(known)
-    for k, name in enumerate(ladder.names):
-        if not labels.observed[:, k].any():
-            models = ", ".join(ladder.tiers[k].models)
-            raise DataError(
-                f"tier {name!r}: no row has an outcome for its models ({models}); mend their names"
-            )
-    encoded = encode([record.prompt for record in records], base, config.max_tokens)
-    return Prepared(records, labels, group(records), encoded)
-
-
 def build(
     prepared: Prepared,
     config: TrainConfig,
@@ -268,21 +211,6 @@ def evaluate_built(built: Built, prepared: Prepared, ladder: Ladder, config: Tra
         [prepared.records[row].prompt.text for row in rows.tolist()],
     )
     return judge(judged, ladder, config.resamples, config.confidence, config.seed)
-
-
-def data_fingerprint(records: Sequence[Record]) -> str:
-    """SHA-256 of what the records say, in their order."""
-    digest = hashlib.sha256()
-    for record in records:
-        said = (
-            record.prompt,
-            record.best_tier,
-            sorted(record.outcomes.items()),
-            record.preference,
-            record.group,
-        )
-        digest.update(repr(said).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()
 
 
 def peak_memory_mb() -> float:

@@ -19,7 +19,8 @@ from router_model.training.crossfit import StageDone
 from router_model.training.evaluation.judge import DIALS, Evaluation, Judged, judge
 from router_model.training.evaluation.metrics import centred
 from router_model.training.fit import predict
-from router_model.training.train import Prepared, build, prepare, read_all
+from router_model.training.prepare import Prepared, prepare, read_all
+from router_model.training.train import build
 
 
 @dataclass(frozen=True)

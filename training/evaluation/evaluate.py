@@ -13,7 +13,7 @@ from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
-from router_model.training.train import read_all
+from router_model.training.prepare import read_all
 
 
 def evaluate(
