@@ -5,6 +5,8 @@ status: 0 done, 1 the work failed, 2 the request for it was wrong.
 """
 
 import dataclasses
+import errno
+import io
 import json
 import logging
 import statistics
@@ -51,6 +53,11 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("router-model: interrupted", err=True)
             context.exit(1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # a reader like head has seen enough; click ends quietly
+                raise
+            click.echo(f"router-model: standard output: {error.strerror or error}", err=True)
+            context.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,6 +66,8 @@ class Commands(click.Group):
 def main(verbose: bool) -> None:
     """Train, inspect and use learned routers for language models."""
     level = logging.INFO if verbose else logging.WARNING
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a prompt in another script must not end the run
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(message)s")
 
 
@@ -117,11 +126,14 @@ def train(
     from router_model.base import Base
     from router_model.ladder import Ladder
     from router_model.training.config import TrainConfig
-    from router_model.training.evaluation.table import render
-    from router_model.training.train import train as run
 
     config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
     base = Base.read(base_path) if base_path else None
+
+    # Below the checks, for these bring torch: a wrong request is to be refused at once.
+    from router_model.training.evaluation.table import render
+    from router_model.training.train import train as run
+
     with progress("training") as stage_done:
         trained = run(
             data, ladder, out, config, base=base, report=report, skip_bad=skip_bad, stage_done=stage_done
@@ -197,12 +209,14 @@ def crossval(
     from router_model.base import Base
     from router_model.ladder import Ladder
     from router_model.training.config import TrainConfig
+
+    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
+    base = Base.read(base_path) if base_path else None
+
     from router_model.training.evaluation.crossval import crossval as run
     from router_model.training.evaluation.crossval import write_predictions
     from router_model.training.evaluation.table import render
 
-    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
-    base = Base.read(base_path) if base_path else None
     with progress("cross-validating") as stage_done:
         found = run(data, ladder, count, config, base=base, skip_bad=skip_bad, stage_done=stage_done)
     if predictions:
@@ -358,9 +372,11 @@ def starter(out: Path, share: float, seed: int, as_json: bool) -> None:
 
 def read_prompts(source: Path | None, lines: bool) -> list[str]:
     """Prompts of a file or of standard input; undecodable bytes are replaced."""
-    from router_model.errors import PromptError
+    from router_model.errors import FileError, PromptError
     from router_model.files import read_file
 
+    if not (source or sys.stdin):
+        raise FileError("standard input is closed; give prompts or --input")
     raw = read_file(source, 64 << 20) if source else sys.stdin.buffer.read()
     text = raw.decode("utf-8", "replace")
     prompts = [line for line in text.splitlines() if line.strip()] if lines else [text]

@@ -54,7 +54,7 @@ def artifact(found: Artifact) -> str:
     tiers = [["tier", "models", "USD per million in", "out", "relative cost"]] + [
         [
             tier.name,
-            printable(", ".join(tier.models)),
+            ", ".join(tier.models),
             f"{tier.input_usd_per_million:g}",
             f"{tier.output_usd_per_million:g}",
             f"{cost:.3f}",

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from router_model.errors import PromptError, RecordError
+from router_model.errors import FileError, PromptError, RecordError
 from router_model.files import replacing
 from router_model.jsonl import json_lines, read_json_lines, stop
 from router_model.prompt import Prompt, read
@@ -66,6 +67,8 @@ def label(
             stop(error)
         done.bad_rows += 1
 
+    if None in (sys.stdin, sys.stdout) and STANDARD in (str(source), str(target)):
+        raise FileError("standard input or output is closed; give a file")
     rows = (
         json_lines(sys.stdin.buffer, "standard input", refuse)
         if str(source) == STANDARD
@@ -96,7 +99,11 @@ def _identity(row: Any, where: str) -> Any:
     if not isinstance(row, dict):
         raise RecordError(f"{where}: a row is {type(row).__name__}; give one JSON object a line")
     name = row.get("id")
-    return where if name is None else name
+    if name is None:
+        return where
+    if isinstance(name, str | int) or (isinstance(name, float) and math.isfinite(name)):
+        return name
+    raise RecordError(f"{where}: field 'id' is {type(name).__name__} {name!r:.40}; give text or a number")
 
 
 def _prompt(row: dict[str, Any], where: str) -> Prompt:

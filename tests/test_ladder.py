@@ -138,7 +138,9 @@ def test_tiers_that_make_no_ladder_are_refused_by_name(entries: list[Any], messa
 
 @pytest.mark.parametrize("key", ["input_usd_per_million", "output_usd_per_million"])
 @pytest.mark.parametrize(
-    "price", [float("nan"), float("inf"), -0.01, "0.1", None, True, [1], 10**400, 1e308, -(10**400)]
+    "price",
+    [float("nan"), float("inf"), -0.01, "0.1", None, True, [1], 10**400, 1e308, -(10**400)],
+    ids=lambda price: repr(price)[:8],
 )
 def test_a_price_that_is_none_is_refused_by_field(key: str, price: Any) -> None:
     with pytest.raises(LadderError, match=rf"tier 'b': {key} is .*; give US dollars") as caught:

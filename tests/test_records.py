@@ -29,10 +29,11 @@ def refusal(row: Any) -> str:
 
 def test_every_field_finds_its_place() -> None:
     row = {
-        "id": "r1", "prompt": "Hi", "outcomes": {"a": 1, "b": 0.25, "c": None}, "model": "d", "outcome": True,
-        "propensity": 0.5, "model_a": "a", "model_b": "b", "winner": "model_b", "cost_usd": {"a": 0.1, "b": None},
-        "input_tokens": 12, "output_tokens": {"a": 30}, "latency_ms": 8.5, "timestamp": "2026-01-01T00:00:00Z",
-        "session": "s", "group": "g", "tenant": "t", "task": "chat", "meta": {"any": [1]}, "best_tier": "small",
+        "id": "r1", "prompt": "Hi", "best_tier": "small", "outcomes": {"a": 1, "b": 0.25, "c": None},
+        "model": "d", "outcome": True, "propensity": 0.5, "model_a": "a", "model_b": "b", "winner": "model_b",
+        "cost_usd": {"a": 0.1, "b": None}, "input_tokens": 12, "output_tokens": {"a": 30}, "latency_ms": 8.5,
+        "timestamp": "2026-01-01T00:00:00Z", "session": "s", "group": "g", "tenant": "t", "task": "chat",
+        "meta": {"any": [1]},
     }  # fmt: skip
     assert row.keys() | {"messages"} == FIELDS
     record = parse_record(row, "log.jsonl:1")

@@ -1,7 +1,9 @@
 """Fit one network on some rows, stopping where rows held out from it stop improving."""
 
+import io
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.typing import NDArray
 
 from router_model.base import Base
-from router_model.errors import TrainingError, one_line
+from router_model.errors import FileError, TrainingError, one_line
+from router_model.files import replace_file
 from router_model.network import Network
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
@@ -80,6 +83,7 @@ def fit(
 
     Raises:
         TrainingError: the loss is not finite, or the checkpoint does not fit this run.
+        FileError: ``checkpoints`` cannot be written.
     """
     torch.manual_seed(config.seed)
     network = new_network(base, encoded.features[train_rows], targets.shape[1], config)
@@ -96,20 +100,31 @@ def fit(
         network.load_state_dict(best.weights)
     if finished:
         kept = {"weights": network.state_dict(), "epoch": best.epoch, "history": best.history}
-        partial = finished.with_suffix(".partial")
-        torch.save(kept, partial)
-        partial.replace(finished)
+        buffer = io.BytesIO()
+        torch.save(kept, buffer)
+        replace_file(finished, buffer.getvalue())
     return Fitted(network.eval(), best.epoch, best.history)
 
 
 def _finished(network: Network, path: Path) -> Fitted:
     """A fit that an earlier, interrupted run brought to its end."""
+    kept = _load(path)
     try:
-        kept = torch.load(path, weights_only=True)
         network.load_state_dict(kept["weights"])
-    except Exception as error:  # torch.load raises whatever the bytes provoke
-        raise TrainingError(f"{path}: cannot go on from this file: {one_line(error)}; delete it") from None
-    return Fitted(network.eval(), kept["epoch"], kept["history"])
+        return Fitted(network.eval(), kept["epoch"], kept["history"])
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise _unusable(path, error) from None
+
+
+def _load(path: Path) -> Any:
+    try:
+        return torch.load(path, weights_only=True)
+    except Exception:  # torch.load raises whatever the bytes provoke, with advice to trust them
+        raise TrainingError(f"{path}: cut short or altered, so cannot go on from it; delete it") from None
+
+
+def _unusable(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(f"{path}: cannot go on from this file: {one_line(error)}; delete it")
 
 
 def planned_epochs(rows: int, config: TrainConfig) -> int:
@@ -152,6 +167,10 @@ class BestEpoch(lightning.Callback):
         self.weights: dict[str, torch.Tensor] = {}
         self.history: list[dict[str, float]] = []
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stay stopped where a checkpoint is of the epoch at which patience ended."""
+        trainer.should_stop = self._impatient()
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Judge the epoch; Lightning has run its validation by now."""
         losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -167,10 +186,12 @@ class BestEpoch(lightning.Callback):
             self.epoch, self.loss = done, losses["validation_loss"]
             weights = pl_module.network.state_dict()  # type: ignore[union-attr]
             self.weights = {name: tensor.clone() for name, tensor in weights.items()}
-        elif done - self.epoch >= self.patience:
-            trainer.should_stop = True
+        trainer.should_stop = self._impatient()
         if self.epoch_done:
             self.epoch_done(done, self.stop_after or self.epochs)
+
+    def _impatient(self) -> bool:
+        return self.stop_after is None and len(self.history) - self.epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of the callback."""
@@ -184,8 +205,12 @@ class BestEpoch(lightning.Callback):
 
 def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpoints: Path | None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice is not for our users
-    keeper = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, save_on_train_epoch_end=True)
+    keeper = ModelCheckpoint(
+        checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )  # one file, replaced after each epoch; its own `save_last` writes no file before the end
     last = checkpoints / "last.ckpt" if checkpoints and (checkpoints / "last.ckpt").is_file() else None
+    if last:
+        _load(last)
     validated = len(data.validation_rows) > 0
     with warnings.catch_warnings():
         # Its advice (loader processes, few batches) and its own deprecations are not for our users.
@@ -205,11 +230,14 @@ def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpo
         )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        except (RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
+        except SystemExit:  # Lightning's answer to an interrupt, after which it ignores further ones
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        except OSError as error:
+            raise FileError(
+                f"{checkpoints}: {error.strerror or one_line(error)}; mend the disk and start the run again"
+            ) from None
+        except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
             if last is None:
                 raise
-            raise TrainingError(
-                f"{last}: cannot go on from this checkpoint: {one_line(error)}; delete it"
-            ) from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+            raise _unusable(last, error) from None

@@ -17,7 +17,7 @@ import numpy as np
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
 from router_model.data.readers import Reading
-from router_model.errors import ConfigError, RouterModelError
+from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.ladder import Ladder
 from router_model.prompt import read
 from router_model.training.config import TrainConfig
@@ -29,7 +29,6 @@ from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import Exported, export, run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
-
 
 # Written for this purpose: prompts of the training data have no business in a file that gets handed round.
 PROBES = (
@@ -126,7 +125,7 @@ def train(
     state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
     try:
         built = build(prepared, config, base, state=state, stage_done=stage_done)
-    except RouterModelError:  # it would fail again: there is nothing to go on with
+    except (DataError, TrainingError):  # it would fail again: there is nothing to go on with
         shutil.rmtree(state)
         raise
     exported = _export(built, prepared, len(ladder))

@@ -19,20 +19,17 @@ from router_model.ladder import Ladder
 
 PLACE = "log.jsonl:3"
 TEXTS = st.text(st.characters(), max_size=12) | st.sampled_from(  # lone surrogates among them
-    ["model-s", "model-l", "model_a", "tie", "small", "user", "text", "\ud800", "\x00", "a\nb", "<system-reminder>"]
+    ["model-s", "model-l", "model_a", "tie", "small", "user", "text", "\ud800", "\x00", "a\nb", "\u2028"]
 )
-NUMBERS = (
-    st.integers()
-    | st.floats()
-    | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 1e308, 10**400, -(10**400), 1 << 63, True])
-)
+EXTREMES = [math.nan, math.inf, -math.inf, -0.0, 5e-324, 1e308, 10**400, -(10**400), 1 << 63, True]
+NUMBERS = st.integers() | st.floats() | st.sampled_from(EXTREMES)
 VALUES = st.recursive(
     st.none() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
 PARTS = st.fixed_dictionaries(
-    {}, optional={key: VALUES for key in ("type", "text", "content", "input", "output", "name", "arguments")}
+    {}, optional=dict.fromkeys(("type", "text", "content", "input", "output", "name", "arguments"), VALUES)
 )
 MESSAGES = st.lists(
     st.fixed_dictionaries(
@@ -46,7 +43,7 @@ MESSAGES = st.lists(
     ),
     max_size=3,
 )
-ROWS = st.fixed_dictionaries({"prompt": TEXTS}, optional={key: VALUES for key in sorted(FIELDS - {"prompt"})})
+ROWS = st.fixed_dictionaries({"prompt": TEXTS}, optional=dict.fromkeys(sorted(FIELDS - {"prompt"}), VALUES))
 PLAUSIBLE = st.fixed_dictionaries(
     {"prompt": TEXTS},
     optional={
@@ -106,19 +103,23 @@ def test_any_messages_are_a_record_or_refused(messages: list[Any]) -> None:
     record_or_refusal({"messages": messages})
 
 
-@pytest.mark.parametrize("field", sorted(FIELDS))
 @pytest.mark.parametrize(
     "value",
     [True, -1, 10**400, 1.5, math.nan, -math.inf, "text", "", "\ud800", [], [[]], {}, {"a": {}}, {"": None}],
     ids=lambda value: repr(value)[:12],
 )
-def test_every_field_takes_or_refuses_every_type(field: str, value: Any) -> None:
-    record_or_refusal({"prompt": "a", field: value})
-    record_or_refusal({"prompt": "a", "model": "m", field: {"m": value}})
+def test_every_field_takes_or_refuses_every_type(value: Any) -> None:
+    for field in sorted(FIELDS):
+        record_or_refusal({"prompt": "a", field: value})
+        record_or_refusal({"prompt": "a", "model": "m", field: {"m": value}})
 
 
 @pytest.mark.parametrize("field", [*SCORE_FIELDS, *AMOUNT_FIELDS])
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, -1e-9, 10**400, -(10**400), 1e308, "1", [0.5]])
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, -math.inf, -1, -1e-9, 10**400, 1e308, "1", [0.5]],
+    ids=lambda value: repr(value)[:8],
+)
 def test_no_number_out_of_bounds_gets_in(field: str, value: Any) -> None:
     for given_value in (value, {"m": value}):
         with pytest.raises(RecordError, match=field):
@@ -153,24 +154,21 @@ def test_a_tool_call_nested_too_deeply_to_write_out_is_read_without_its_argument
     call = {"type": "tool_use", "name": "run", "input": nested}
     record = parse_record({"messages": [{"role": "user", "content": ["hi", call]}]}, PLACE)
     assert record.prompt.text.startswith("hi")
-    while isinstance(nested, list):  # freed level by level: the interpreter would recurse
-        nested = nested.pop()
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(rows=st.lists(PLAUSIBLE, min_size=1, max_size=5))
 def test_whatever_becomes_a_record_can_be_labelled_and_grouped(rows: list[dict[str, Any]]) -> None:
-    tiers = [
-        {"name": name, "model": f"model-{name[0]}", "input_usd_per_million": 1e9, "output_usd_per_million": 1e9}
-        for name in ("small", "medium", "large")
-    ]
+    dear = {"input_usd_per_million": 1e9, "output_usd_per_million": 1e9}
+    tiers = [{"name": name, "model": f"model-{name[0]}", **dear} for name in ("small", "medium", "large")]
     records = [record for row in rows if (record := record_or_refusal(row))]
     groups = group(records)
     assert len(groups) == len(records)
     try:
         labels = label(records, Ladder.from_dict({"tiers": tiers}), margin=0.1)
     except DataError as error:
-        assert "\n" not in str(error)  # noqa: PT017
+        message = str(error)
+        assert "\n" not in message
         return
     assert labels.outcomes.shape == labels.sufficient.shape == labels.cost_usd.shape == (len(records), 3)
     assert np.isfinite(labels.cost_usd).all()
