@@ -196,7 +196,7 @@ def test_empty_messages_hold_no_weights_and_no_metadata(content: bytes) -> None:
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_random_bytes_are_walked_or_refused(content: bytes | list[int]) -> None:
     raw = memoryview(bytes(content))
-    for walk in (refuse_external_data, metadata):
-        with suppress(ArtifactCorruptError):
-            walk(raw)
-        assert raw.nbytes == len(content)
+    with suppress(ArtifactCorruptError):
+        refuse_external_data(raw)
+    with suppress(ArtifactCorruptError):
+        assert all(0 < low <= high <= len(raw) for low, high in metadata(raw).values())

@@ -82,4 +82,4 @@ class TrainConfig:
             if not (number and math.isfinite(value) and low <= value <= high):
                 flag = "--" + field.name.replace("_", "-")
                 kind = "whole number" if whole else "number"
-                raise ConfigError(f"{flag} {value}: give a {kind} from {low:g} to {high:g}")
+                raise ConfigError(f"{flag} {value!r:.40}: give a {kind} from {low:g} to {high:g}")

@@ -86,6 +86,8 @@ def _load(model: str) -> tuple[Any, str]:
         raise ArtifactError(
             f"{model}: not loadable as a sentence-transformers model: {one_line(error)}"
         ) from None
+    if not (hasattr(encoder[0], "auto_model") and getattr(encoder.tokenizer, "is_fast", False)):
+        raise ArtifactError(f"{model}: its first part is no transformer with a fast tokenizer; give another")
     return encoder.eval(), MINILM if folder else Path(model).name if Path(model).exists() else model
 
 

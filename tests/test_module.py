@@ -1,0 +1,96 @@
+"""The network in training: a loss over what is known, and rates that warm up and decay."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from router_model.base import Base
+from router_model.network import Network
+from router_model.training.config import TrainConfig
+from router_model.training.module import WARM_UP_STEPS, Module, masked_loss
+
+NAN = float("nan")
+
+
+def network(tiers: int = 2) -> Network:
+    table = np.random.default_rng(0).integers(-127, 128, (30, 6)).astype(np.int8)
+    base = Base(table, np.full(6, 0.01, np.float32), np.zeros(30, np.float32), "", "made here")
+    torch.manual_seed(0)
+    return Network(base, torch.zeros(3), torch.ones(3), tiers)
+
+
+def test_unknown_targets_give_no_gradient() -> None:
+    logits = torch.tensor([[0.3, -2.0], [1.5, 4.0]], requires_grad=True)
+    masked_loss(logits, torch.tensor([[1.0, NAN], [NAN, 0.0]])).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 1] == logits.grad[1, 0] == 0.0
+    assert logits.grad[0, 0] < 0 < logits.grad[1, 1]
+
+
+def test_the_loss_is_the_mean_over_known_targets() -> None:
+    logits = torch.tensor([[0.3, -2.0, 0.7], [1.5, 4.0, 9.0]])
+    targets = torch.tensor([[1.0, NAN, 0.0], [NAN, 0.0, NAN]])
+    known = [(0, 0), (0, 2), (1, 1)]
+    expected = sum(
+        F.binary_cross_entropy_with_logits(logits[place], targets[place]).item() for place in known
+    )
+    assert masked_loss(logits, targets).item() == pytest.approx(expected / 3)
+
+
+def test_nothing_known_is_no_loss_and_no_gradient() -> None:
+    logits = torch.ones(2, 2, requires_grad=True)
+    loss = masked_loss(logits, torch.full((2, 2), NAN))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() == 0.0
+
+
+@given(value=st.floats(-30, 30), hidden=st.integers(0, 3))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_a_logit_whose_target_is_unknown_has_no_say(value: float, hidden: int) -> None:
+    logits, targets = torch.tensor([[0.5, -1.0, 2.0, 0.0]]), torch.tensor([[1.0, 0.0, 1.0, 0.0]])
+    targets[0, hidden] = NAN
+    changed = logits.clone()
+    changed[0, hidden] = value
+    assert masked_loss(changed, targets).item() == masked_loss(logits, targets).item()
+
+
+def test_rows_of_unknown_targets_leave_the_tables_as_they_were() -> None:
+    module = Module(network(), TrainConfig(), total_steps=100)
+    ids, features = torch.tensor([[4, 5], [8, 9]]), torch.zeros(2, 3)
+    masked_loss(module.network(ids, features), torch.tensor([[1.0, NAN], [NAN, NAN]])).backward()
+    gradient = module.network.wide.weight.grad
+    assert gradient is not None
+    assert gradient[[4, 5], 0].abs().min() > 0
+    assert gradient[[4, 5], 1].abs().max() == 0.0
+    assert gradient[[8, 9]].abs().max() == 0.0
+
+
+def test_every_parameter_is_learned_at_its_own_rate_and_tables_do_not_decay() -> None:
+    module = Module(network(), TrainConfig(), total_steps=100)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    held = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(held) == sorted(id(parameter) for parameter in module.network.parameters())
+    config = module.config
+    rates = [config.token_learning_rate, config.wide_learning_rate, config.learning_rate]
+    assert [group["initial_lr"] for group in groups] == rates
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.0, config.weight_decay]
+
+
+def test_the_rate_warms_up_then_decays_and_stays_above_zero() -> None:
+    optimizers = Module(network(), TrainConfig(), total_steps=200).configure_optimizers()
+    schedule = optimizers["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(300):
+        rates.append(schedule.get_last_lr()[2] / TrainConfig().learning_rate)
+        optimizers["optimizer"].step()
+        schedule.step()
+    assert rates[0] == pytest.approx(1 / WARM_UP_STEPS)
+    peak = int(np.argmax(rates))
+    assert peak == WARM_UP_STEPS - 1
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02)
