@@ -1,5 +1,6 @@
 """The graph at work: one ONNX Runtime session on one thread."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ class Session:
     """
 
     def __init__(self, content: bytes, name: str = "artifact") -> None:
+        # From 1.29 on it reports to its maker, and keeps an id under ~/.cache, unless told before it starts.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

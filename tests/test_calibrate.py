@@ -1,49 +1,82 @@
-"""Calibration recovers what bent the logits, and never turns an order round."""
+"""Calibration: it finds a known scale and offset, and never turns an ordering round."""
 
 import numpy as np
 import pytest
-import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from router_model.training.calibrate import calibrate
-from router_model.training.module import masked_loss
-
-RANDOM = np.random.default_rng(0)
+from router_model.training.calibrate import MIN_SCALE, Calibration, calibrate
 
 
-def targets_of(logits: np.ndarray) -> np.ndarray:
-    return (RANDOM.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
+def drawn(scale: float, offset: float, count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [N, 1] and targets drawn with probability sigmoid(scale * logit + offset)."""
+    chance = np.random.default_rng(seed)
+    logits = chance.normal(size=(count, 1)) * 2
+    probabilities = 1 / (1 + np.exp(-(scale * logits + offset)))
+    return logits, (chance.random((count, 1)) < probabilities).astype(np.float64)
 
 
-def test_a_known_scale_and_offset_are_recovered() -> None:
-    logits = RANDOM.normal(0, 2, (20_000, 1))
-    found = calibrate(logits, targets_of(0.5 * logits + 1.0))
-    assert found.scale[0] == pytest.approx(0.5, abs=0.05)
-    assert found.offset[0] == pytest.approx(1.0, abs=0.1)
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.4, 1.0), (2.0, -1.5)])
+def test_it_recovers_a_known_scale_and_offset(scale: float, offset: float) -> None:
+    found = calibrate(*drawn(scale, offset))
+    assert found.scale[0] == pytest.approx(scale, abs=0.1)
+    assert found.offset[0] == pytest.approx(offset, abs=0.1)
 
 
-def test_an_order_is_never_turned_round() -> None:
-    logits = RANDOM.normal(0, 2, (500, 1))
-    found = calibrate(logits, targets_of(-logits))
-    assert found.scale[0] > 0
-    ordered = found(np.sort(logits, axis=0))[:, 0]
-    assert (np.diff(ordered) >= 0).all()
-
-
-def test_one_class_gives_its_smoothed_rate() -> None:
-    found = calibrate(RANDOM.normal(0, 2, (99, 1)), np.ones((99, 1)))
-    assert found(np.array([[-5.0], [5.0]]))[:, 0] == pytest.approx([0.995, 0.995])
+def test_each_tier_is_calibrated_on_its_own() -> None:
+    one, other = drawn(0.5, 1.0, seed=1), drawn(2.0, -1.0, seed=2)
+    both = calibrate(np.hstack([one[0], other[0]]), np.hstack([one[1], other[1]]))
+    assert both.scale.tolist() == [calibrate(*one).scale[0], calibrate(*other).scale[0]]
 
 
 def test_unknown_targets_are_left_out() -> None:
-    logits = RANDOM.normal(0, 2, (5000, 1))
-    targets = targets_of(logits)
-    targets[::2] = np.nan
-    assert calibrate(logits, targets).scale[0] == pytest.approx(1.0, abs=0.15)
+    logits, targets = drawn(0.7, -0.5, count=2000)
+    half = targets.copy()
+    half[::2] = np.nan
+    known = calibrate(logits[1::2], targets[1::2])
+    found = calibrate(logits, half)
+    assert (found.scale[0], found.offset[0]) == (known.scale[0], known.offset[0])
 
 
-def test_a_target_that_is_unknown_gives_no_gradient() -> None:
-    logits = torch.zeros(2, 3, requires_grad=True)
-    nan = float("nan")
-    masked_loss(logits, torch.tensor([[1.0, nan, 0.0], [nan, nan, nan]])).backward()
-    assert logits.grad is not None
-    assert (logits.grad != 0).tolist() == [[True, False, True], [False, False, False]]
+def test_a_tier_of_which_nothing_is_known_keeps_its_logits() -> None:
+    found = calibrate(np.zeros((3, 1)), np.full((3, 1), np.nan))
+    assert found.scale.tolist() == [1.0]
+    assert found.offset.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("target", "expected"), [(1.0, 30.5 / 31), (0.0, 0.5 / 31)])
+def test_a_tier_that_is_always_or_never_sufficient_gets_its_smoothed_rate(
+    target: float, expected: float
+) -> None:
+    logits = np.linspace(-3, 3, 30)[:, None]
+    found = calibrate(logits, np.full((30, 1), target))
+    assert found(logits)[:, 0] == pytest.approx(expected)
+
+
+def test_a_network_that_orders_wrongly_is_damped_and_not_turned_round() -> None:
+    logits, targets = drawn(-1.5, 0.7)
+    found = calibrate(logits, targets)
+    assert found.scale[0] == MIN_SCALE
+    assert found(logits).mean() == pytest.approx(targets.mean(), abs=1e-6)
+
+
+@given(
+    logits=st.lists(st.floats(-20, 20), min_size=2, max_size=40),
+    draws=st.lists(st.sampled_from([0.0, 1.0, float("nan")]), min_size=40, max_size=40),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_ordering_is_never_reversed_and_probabilities_stay_probabilities(
+    logits: list[float], draws: list[float]
+) -> None:
+    column = np.array(logits)[:, None]
+    found = calibrate(column, np.array(draws[: len(logits)])[:, None])
+    probabilities = found(np.sort(column, axis=0))[:, 0]
+    assert np.all(np.diff(probabilities) >= 0)
+    assert np.all((probabilities >= 0) & (probabilities <= 1))
+
+
+def test_logits_beyond_all_bounds_give_probabilities() -> None:
+    calibration = Calibration(np.array([1.0, 5.0]), np.array([0.0, 1.0]))
+    found = calibration(np.array([[1e300, -1e300], [-1e9, 1e9]]))
+    assert np.all((found >= 0) & (found <= 1))
+    assert found[0, 0] > 0.999 > 0.001 > found[0, 1]

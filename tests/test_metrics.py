@@ -1,96 +1,123 @@
-"""Figures against values worked out by hand."""
+"""The figures of a router, against values worked out by hand."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.training.evaluation.baselines import Hull
-from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.metrics import (
     GapRecovery,
     brier_score,
     centred,
     expected_calibration_error,
+    reliability,
 )
 
-ONCE = np.ones((1, 4))
+NONE, ALL = np.zeros(4), np.ones(4)
 
 
-def test_a_perfect_order_recovers_the_gap_with_the_prompts_that_gain() -> None:
-    cheap, dear = np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)
-    apgr, cpt50, cpt80 = GapRecovery(np.array([9.0, 1.0, 2.0, 3.0]), cheap, dear).figures(ONCE)[0]
-    # The gap is recovered after one prompt of four: half of the first quarter, then all.
-    assert apgr == pytest.approx(0.125 + 0.75)
-    assert (cpt50, cpt80) == (0.25, 0.25)
+def figures(scores: list[float], cheap: list[float], dear: list[float]) -> list[float]:
+    recovery = GapRecovery(np.array(scores), np.array(cheap), np.array(dear))
+    return recovery.figures(np.ones((1, len(scores))))[0].tolist()
 
 
-def test_the_worst_order_recovers_it_last() -> None:
-    cheap, dear = np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)
-    apgr, cpt50, _ = GapRecovery(np.array([0.0, 1.0, 2.0, 3.0]), cheap, dear).figures(ONCE)[0]
-    assert apgr == pytest.approx(0.125)
-    assert cpt50 == 1.0
+def test_a_perfect_order_recovers_the_gap_with_the_first_prompts() -> None:
+    # Two of four prompts gain. Recovered after 0..4 sent: 0, 1/2, 1, 1, 1; the area by trapezes is 3/4.
+    assert figures([9, 8, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]) == pytest.approx([0.75, 0.25, 0.5])
 
 
-def test_a_random_order_has_an_apgr_of_one_half() -> None:
-    random = np.random.default_rng(0)
-    cheap, dear = random.integers(0, 2, 20_000).astype(float), np.ones(20_000)
-    apgr = GapRecovery(random.random(20_000), cheap, dear).figures(np.ones((1, 20_000)))[0, 0]
-    assert apgr == pytest.approx(0.5, abs=0.02)
+def test_the_worst_order_recovers_it_with_the_last() -> None:
+    assert figures([0, 1, 8, 9], [0, 0, 1, 1], [1, 1, 1, 1]) == pytest.approx([0.25, 0.75, 1.0])
 
 
-def test_a_weight_of_two_is_a_row_that_stands_twice() -> None:
-    random = np.random.default_rng(1)
-    scores, cheap, dear = random.random(30), random.random(30) / 2, random.random(30) / 2 + 0.5
-    weights = random.integers(1, 4, 30)
-    weighted = GapRecovery(scores, cheap, dear).figures(weights[None].astype(float))[0]
-    rows = np.repeat(np.arange(30), weights)
-    repeated = GapRecovery(scores[rows], cheap[rows], dear[rows]).figures(np.ones((1, len(rows))))[0]
-    assert weighted[0] == pytest.approx(repeated[0], abs=1e-9)
+def test_prompts_that_the_dearer_tier_spoils_count_against_it() -> None:
+    # Gains 1, 1, -1: recovered 0, 1, 2, 1 at shares 0, 1/3, 2/3, 1; the area is (1/2 + 3/2 + 3/2) / 3.
+    assert figures([3, 2, 1], [0, 0, 1], [1, 1, 0]) == pytest.approx([3.5 / 3, 1 / 3, 1 / 3])
 
 
-def test_no_gap_has_no_recovery() -> None:
-    assert np.isnan(GapRecovery(np.arange(4.0), np.ones(4), np.ones(4)).figures(ONCE)).all()
+def test_eighty_percent_of_the_gap_by_hand() -> None:
+    scores = list(range(10, 0, -1))
+    assert figures(scores, [0.0] * 10, [1.0] * 10)[2] == pytest.approx(0.8)
 
 
-def test_calibration_error_and_brier_by_hand() -> None:
-    said, true = np.full(100, 0.8), np.array([1.0] * 60 + [0.0] * 40)
-    assert brier_score(said, true) == pytest.approx(0.6 * 0.04 + 0.4 * 0.64)
-    shuffled = np.random.default_rng(0).permutation(true)
-    assert expected_calibration_error(said, shuffled) >= 0.2 - 1e-9
-    exact = np.repeat([0.0, 1.0], 50)
-    assert expected_calibration_error(exact, exact) == 0.0
+def test_a_random_order_gives_about_one_half() -> None:
+    chance = np.random.default_rng(0)
+    cheap, dear = (chance.random(20_000) < p for p in (0.4, 0.8))
+    found = figures(chance.random(20_000).tolist(), cheap.astype(float).tolist(), dear.astype(float).tolist())
+    assert found == pytest.approx([0.5, 0.5, 0.8], abs=0.02)
 
 
-def test_centred_scores_have_no_level_of_their_fold() -> None:
-    scores, fold_of = np.array([1.0, 3.0, 10.0, 14.0]), np.array([0, 0, 1, 1])
-    assert centred(scores, fold_of).tolist() == [-1.0, 1.0, -2.0, 2.0]
+def test_scores_that_tell_nothing_give_one_half_however_the_file_is_sorted() -> None:
+    hardest_first = [0.0] * 2000 + [1.0] * 2000
+    assert figures([0.3] * 4000, hardest_first, [1.0] * 4000) == pytest.approx([0.5, 0.5, 0.8], abs=0.03)
 
 
-def test_an_interval_holds_the_mean_and_widens_with_clusters() -> None:
-    values = np.repeat(np.random.default_rng(0).normal(5.0, 1.0, 200), 5)[:, None]
-    clustered = Bootstrap(np.repeat(np.arange(200), 5), 500, 0.95)
-    independent = Bootstrap(np.arange(1000), 500, 0.95)
-    wide = clustered.interval(clustered.sums(values)[:, 0] / 1000)
-    narrow = independent.interval(independent.sums(values)[:, 0] / 1000)
-    assert wide[0] < values.mean() < wide[1]
-    assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
+def test_without_a_gap_there_is_no_figure() -> None:
+    assert np.isnan(figures([3, 2, 1], [1, 0, 1], [1, 0, 1])).all()
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 10)), min_size=2, max_size=8))
+@given(
+    rows=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), min_size=1, max_size=12),
+    seed=st.integers(0, 1000),
+)
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_no_constant_lies_above_the_mixes(tiers: list[tuple[float, float]]) -> None:
-    quality, cost = np.array([q for q, _ in tiers]), np.array([c for _, c in tiers])
-    hull = Hull(quality, cost)
-    for k in range(len(tiers)):
-        shares = np.array(hull.at_cost(float(cost[k])).shares(len(tiers)))
-        assert shares.sum() == pytest.approx(1.0)
-        assert shares @ quality >= quality[k] - 1e-9
-        assert shares @ cost <= max(cost[k], cost.min()) + 1e-9
+def test_a_weight_is_as_good_as_repeated_rows(rows: list[tuple[bool, bool, int]], seed: int) -> None:
+    cheap, dear, weights = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    scores = np.random.default_rng(seed).permutation(len(rows)).astype(np.float64)
+    weighted = GapRecovery(scores, cheap, dear).figures(weights[None])[0]
+    times = weights.astype(int)
+    # A row of weight 3 is one step of the curve where three rows are three steps on the same line.
+    repeated = GapRecovery(*(np.repeat(column, times) for column in (scores, cheap, dear)))
+    expected = repeated.figures(np.ones((1, times.sum())))[0] if times.sum() else np.full(3, np.nan)
+    if np.repeat(dear - cheap, times).sum() != 0:
+        assert weighted[0] == pytest.approx(expected[0])
 
 
-def test_a_mix_meets_the_quality_that_was_asked_for_at_least_cost() -> None:
-    hull = Hull(np.array([0.4, 0.5, 0.8]), np.array([1.0, 5.0, 9.0]))
-    mix = hull.at_quality(0.6)
-    assert (mix.cheap, mix.dear) == (0, 2)
-    assert mix.share == pytest.approx(0.5)
+def test_figures_of_several_weightings_are_those_of_each() -> None:
+    chance = np.random.default_rng(1)
+    recovery = GapRecovery(chance.random(30), chance.random(30) * 0.5, np.ones(30))
+    weights = chance.integers(0, 3, (5, 30)).astype(np.float64)
+    together = recovery.figures(weights)
+    alone = np.concatenate([recovery.figures(row[None]) for row in weights])
+    assert together == pytest.approx(alone)
+
+
+def test_calibration_error_by_hand() -> None:
+    # 30 rows in bins of two: probability 0.2 where none is sufficient, 0.9 where all are.
+    probabilities = np.array([0.2] * 14 + [0.9] * 16)
+    sufficient = np.array([0.0] * 14 + [1.0] * 16)
+    expected = (14 * 0.2 + 16 * 0.1) / 30
+    assert expected_calibration_error(probabilities, sufficient) == pytest.approx(expected)
+
+
+def test_probabilities_that_come_true_have_no_calibration_error() -> None:
+    assert expected_calibration_error(NONE, NONE) == 0.0
+    assert expected_calibration_error(ALL, ALL) == 0.0
+    assert expected_calibration_error(ALL, NONE) == 1.0
+
+
+def test_one_probability_for_all_is_calibrated_however_the_file_is_sorted() -> None:
+    sorted_file = np.repeat([0.0, 1.0], 3000)
+    assert expected_calibration_error(np.full(6000, 0.5), sorted_file) < 0.05
+
+
+@given(values=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=100))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_the_bins_hold_every_row_once_in_equal_counts(values: list[tuple[float, bool]]) -> None:
+    probabilities, sufficient = (np.array(column, np.float64) for column in zip(*values, strict=True))
+    bins = reliability(probabilities, sufficient)
+    counts = [count for _, _, count in bins]
+    assert sum(counts) == len(values)
+    assert max(counts) - min(counts) <= 1
+    assert len(bins) <= 15
+    means = [mean for mean, _, _ in bins]
+    assert means == sorted(means) or max(np.diff(sorted(means))) < 1e-9
+
+
+def test_brier_score_by_hand() -> None:
+    assert brier_score(np.array([0.0, 0.5, 0.9]), np.array([0.0, 1.0, 0.0])) == pytest.approx(1.06 / 3)
+
+
+def test_centring_takes_each_folds_level_away_and_keeps_its_order() -> None:
+    scores, fold_of = np.array([1.0, 2.0, 3.0, 10.0, 30.0]), np.array([0, 0, 0, 2, 2])
+    assert centred(scores, fold_of).tolist() == [-1.0, 0.0, 1.0, -10.0, 10.0]

@@ -62,7 +62,8 @@ events = []
 def watch(event, arguments):
     if event.startswith("socket.") or event in ("os.mkdir", "os.rename", "os.remove", "subprocess.Popen"):
         events.append([event, repr(arguments)])
-    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & writes:
         events.append([event, repr(arguments)])
 
 
@@ -88,7 +89,7 @@ def test_nothing_heavy_is_imported_no_socket_opened_and_no_file_written(
     assert found["events"] == []
     assert "router_model" in found["modules"]
     assert set(found["modules"]) & set(HEAVY) == set()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == []  # what native code wrote, ONNX Runtime's telemetry above all
 
 
 MEMORY = """
@@ -100,7 +101,8 @@ chance = random.Random(0)
 words = sys.argv[2].split()
 for number in range(1000):
     router.route(" ".join(chance.choices(words, k=chance.randrange(600))) + f" {number}")
-status = open("/proc/self/status").read()
+with open("/proc/self/status") as file:
+    status = file.read()
 print(status.split("VmHWM:")[1].split()[0])
 """
 

@@ -30,9 +30,13 @@ class Module(lightning.LightningModule):
         self.config = config
         self.total_steps = total_steps
 
-    def on_train_epoch_start(self) -> None:
-        """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch."""
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch.
+
+        At the first batch and not before: loaders draw too, at another moment in a resumed epoch.
+        """
+        if batch_idx == 0:
+            torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one batch."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 BINS = 15
+NO_GAP = 1e-9  # in outcomes summed over rows; what is less is rounding
 
 
 class GapRecovery:
@@ -32,8 +33,10 @@ class GapRecovery:
         weights = weights[:, self.order]
         share = _from_zero(np.cumsum(weights, axis=1))
         gained = _from_zero(np.cumsum(weights * self.gain, axis=1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return share / share[:, -1:], gained / gained[:, -1:]
+        gap = gained[:, -1:].copy()
+        gap[np.abs(gap) < NO_GAP] = np.nan
+        with np.errstate(invalid="ignore"):
+            return share / share[:, -1:], gained / gap
 
     def figures(self, weights: Floats) -> Floats:
         """APGR, CPT50 and CPT80 for each weighting: [R, N] -> [R, 3]; NaN where there is no gap."""
