@@ -8,6 +8,8 @@ from pathlib import Path
 
 from router_model.errors import FileError
 
+PIECE = 4 << 20
+
 
 def read_file(path: str | Path, limit: int) -> bytes:
     """The bytes of a file of at most ``limit`` bytes.
@@ -17,12 +19,15 @@ def read_file(path: str | Path, limit: int) -> bytes:
     """
     try:
         with Path(path).open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}; give a file that can be read") from None
+            content = bytearray()  # in pieces: one read of the limit would ask for that much memory at once
+            while len(content) <= limit and (piece := file.read(PIECE)):
+                content += piece
+    except (OSError, ValueError) as error:  # ValueError of a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path}: {reason}; give a file that can be read") from None
     if len(content) > limit:
         raise FileError(f"{path}: larger than the {limit} bytes that such a file may have")
-    return content
+    return bytes(content)
 
 
 def replace_file(path: str | Path, content: bytes) -> None:

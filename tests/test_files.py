@@ -150,7 +150,12 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file(old: Path) -> None:
 
 
 def test_an_interrupted_writer_leaves_the_old_file_and_cleans_up(old: Path) -> None:
-    kill(start(HALF_WRITTEN.replace("sys.stdin.read()", "import time; time.sleep(60)"), old), signal.SIGINT)
+    # A shell's background jobs ignore SIGINT, and what they start inherits that.
+    listen = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    kill(
+        start(listen + HALF_WRITTEN.lstrip().replace("sys.stdin.read()", "time.sleep(60)"), old),
+        signal.SIGINT,
+    )
     assert old.read_bytes() == b"old"
     assert [path.name for path in old.parent.iterdir()] == ["file.bin"]
 

@@ -19,7 +19,7 @@ TRAIN, HELD = np.arange(120), np.arange(120, ROWS)
 NONE = np.zeros(0, np.int64)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Ends a fit in its middle."""
 
 
@@ -87,7 +87,9 @@ def test_the_same_seed_gives_the_same_weights_on_any_number_of_threads(
 def test_another_seed_gives_other_weights(
     whole: Fitted, base: Base, encoded: Encoded, targets: np.ndarray
 ) -> None:
-    other = fit(base, encoded, targets, TRAIN, HELD, TrainConfig(seed=1, epochs=2, min_steps=1, batch_size=16))
+    other = fit(
+        base, encoded, targets, TRAIN, HELD, TrainConfig(seed=1, epochs=2, min_steps=1, batch_size=16)
+    )
     assert largest_difference(whole, other) > 1e-3
 
 
@@ -97,9 +99,9 @@ def test_a_fit_that_was_cut_off_goes_on_from_its_last_epoch_to_the_same_weights(
 ) -> None:
     def cut(done: int, _: int) -> None:
         if done == at:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(base, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path, epoch_done=cut)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     epochs: list[int] = []
