@@ -103,7 +103,8 @@ def _identity(row: Any, where: str) -> Any:
         return where
     if isinstance(name, str | int) or (isinstance(name, float) and math.isfinite(name)):
         return name
-    raise RecordError(f"{where}: field 'id' is {type(name).__name__} {name!r:.40}; give text or a number")
+    kind = name if isinstance(name, float) else type(name).__name__
+    raise RecordError(f"{where}: field 'id' is {kind}; give text or a finite number")
 
 
 def _prompt(row: dict[str, Any], where: str) -> Prompt:

@@ -3,9 +3,12 @@
 import json
 import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
+# A shell's background jobs ignore SIGINT, and so would the tests of interrupts and all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Small networks train no faster on two threads, and several processes that spin on two cores much slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -101,8 +101,8 @@ def test_a_budget_is_never_exceeded_on_the_rows_measured(rows: Measured, curve: 
 
 def test_points_hold_their_own_figures_within_their_intervals(curve: Curve) -> None:
     for point in curve.points:
-        assert point.quality_interval[0] <= point.quality <= point.quality_interval[1]
-        assert point.cost_interval[0] <= point.cost <= point.cost_interval[1]
+        assert point.quality_interval[0] - 1e-9 <= point.quality <= point.quality_interval[1] + 1e-9
+        assert point.cost_interval[0] - 1e-9 <= point.cost <= point.cost_interval[1] + 1e-9
 
 
 def test_probabilities_that_tell_the_truth_let_the_router_decide(curve: Curve) -> None:
@@ -184,6 +184,8 @@ def test_two_groups_are_enough_and_one_is_refused() -> None:
     rows = measured(probabilities, outcomes)
     two = Measured(rows.probabilities, rows.outcomes, rows.cost, np.arange(100) % 2)
     assert len(curve_of(two).points) == len(QUALITIES) + len(BUDGETS)
+    with pytest.raises(DataError, match="1 groups of rows cannot be split"):
+        curve_of(Measured(rows.probabilities, rows.outcomes, rows.cost, np.zeros(100, np.int64)))
 
 
 SOUND = logged(60)[1], np.tile(PRICES, (60, 1))

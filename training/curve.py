@@ -75,14 +75,14 @@ def measure_curve(
     """Choose and measure an operating point for every dial value.
 
     Raises:
-        DataError: as ``check_rows``.
+        DataError: as ``check_rows``, or all rows share one group.
     """
     check_rows(rows.outcomes, rows.cost)
     penalties = penalty_grid(rows.probabilities, rows.relative_cost)
     choices = choose(rows.probabilities, rows.relative_cost, penalties)  # [N, L]
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
     cost = np.take_along_axis(rows.cost, choices, axis=1)  # [N, L]
-    fold_of = folds(rows.groups, min(cross_folds, len(np.unique(rows.groups))), seed)
+    fold_of = folds(rows.groups, max(2, min(cross_folds, len(np.unique(rows.groups)))), seed)
     own = [pick(quality.mean(axis=0), cost.mean(axis=0), rows, dial, value) for dial, value in DIALS]
     picked = [_cross_picked(quality, cost, rows, fold_of, dial, value) for dial, value in DIALS]
     chosen = np.stack(
