@@ -135,7 +135,7 @@ CASES = [("ladder", name) for name in LADDERS] + [("log", name) for name in LOGS
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Done]:
-    """What `train` made of each hostile file, in a folder of its own that holds an older artifact and report."""
+    """What `train` made of each hostile file, in a folder that holds an older artifact and report."""
     cases = []
     for number, (kind, name) in enumerate(CASES):
         folder = tmp_path_factory.mktemp(f"case{number}")
