@@ -45,8 +45,11 @@ class Labels:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """bool [N], rows whose every tier is known: those that a curve can be measured on."""
-        complete: NDArray[np.bool_] = np.all(self.observed, axis=1)
+        """bool [N], rows whose every tier is known: those that a curve can be measured on.
+
+        A preference tells that tiers suffice and not how good they were, so it never completes a row.
+        """
+        complete: NDArray[np.bool_] = np.all(self.observed & ~np.isnan(self.outcomes), axis=1)
         return complete
 
     @property

@@ -1,5 +1,6 @@
 """The command line, as real processes: results, exit status, and one clear line for each wrong request."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -7,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from router_model.base import Base
+from router_model.cli import main
 
 Done = subprocess.CompletedProcess[str]
 TRAIN = ["--epochs", "4", "--batch-size", "32", "--resamples", "200"]
+WORDS = 6000  # of the vocabulary, the most frequent of which come first
 WITHOUT_TORCH = """
 import sys
 class Block:
@@ -31,6 +37,32 @@ def run(*arguments: str | Path, given: str | None = None, folder: Path | None = 
     return subprocess.run(command, capture_output=True, text=True, input=given, cwd=folder)
 
 
+def invoke(*arguments: str | Path) -> Done:
+    """As ``run``, in this process, which has imported what takes seconds to import."""
+    found = CliRunner().invoke(main, [*map(str, arguments)], prog_name="router-model")
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    return Done(arguments, found.exit_code, found.stdout, found.stderr)
+
+
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base that ships, cut to its most frequent words and few columns, so that fitting takes seconds."""
+    whole = Base.default()
+    tokenizer = json.loads(whole.tokenizer_json)
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
+    small = dataclasses.replace(
+        whole,
+        table=whole.table[:WORDS, :32],
+        scale=whole.scale[:32],
+        log_weight=whole.log_weight[:WORDS],
+        tokenizer_json=json.dumps(tokenizer),
+    )
+    path = tmp_path_factory.mktemp("base") / "base.npz"
+    small.write(path)
+    return path
+
+
 def result(done: Done) -> Any:
     """The one JSON object on standard output."""
     assert done.returncode == 0, done.stderr
@@ -47,10 +79,12 @@ def refusal(done: Done, status: int) -> str:
     return done.stderr
 
 
-def test_train_inspect_route_and_evaluate(log_path: Path, ladder_path: Path, tmp_path: Path) -> None:
-    out, report = tmp_path / "router.onnx", tmp_path / "report"
+def test_train_inspect_route_and_evaluate(
+    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
+) -> None:
+    out, report, quick = tmp_path / "router.onnx", tmp_path / "report", ["--base", base_path, *TRAIN]
     trained = result(
-        run("train", log_path, "--ladder", ladder_path, "--out", out, "--report", report, "--json", *TRAIN)
+        run("train", log_path, "--ladder", ladder_path, "--out", out, "--report", report, "--json", *quick)
     )
     assert trained["bytes"] == out.stat().st_size
     page = (report / "index.html").read_text("utf-8")
@@ -65,9 +99,11 @@ def test_train_inspect_route_and_evaluate(log_path: Path, ladder_path: Path, tmp
     assert [pair["cheap"] for pair in measured["pairs"]] == ["small", "medium"]
 
 
-def test_crossval_writes_a_prediction_per_row(log_path: Path, ladder_path: Path, tmp_path: Path) -> None:
+def test_crossval_writes_a_prediction_per_row(
+    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
+) -> None:
     predictions = tmp_path / "predictions.jsonl"
-    arguments = ["--folds", "2", "--predictions", predictions, "--json", *TRAIN]
+    arguments = ["--folds", "2", "--predictions", predictions, "--base", base_path, "--json", *TRAIN]
     found = result(run("crossval", log_path, "--ladder", ladder_path, *arguments))
     assert found["pairs"][0]["apgr"] > 0.6
     rows = [json.loads(line) for line in predictions.read_text("utf-8").splitlines()]
@@ -129,7 +165,7 @@ BAD_LOGS = {
 def test_a_bad_log_ends_training_with_one_line(name: str, ladder_path: Path, tmp_path: Path) -> None:
     content, says = BAD_LOGS[name]
     log, out = bad(tmp_path / "log.jsonl", content), bad(tmp_path / "router.onnx", b"before")
-    assert says in refusal(run("train", log, "--ladder", ladder_path, "--out", out), 1)
+    assert says in refusal(invoke("train", log, "--ladder", ladder_path, "--out", out), 1)
     assert out.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "router.onnx"]
 

@@ -1,6 +1,8 @@
 """Distilling a sentence-transformers model: from a tiny one built here, and from the packaged MiniLM."""
 
+import json
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,6 +95,21 @@ def test_the_same_model_gives_the_same_base_and_a_file_that_reads_back(
     for name in ("table", "scale", "log_weight"):
         assert (getattr(read, name) == getattr(distilled, name)).all()
     assert read.tokenizer_json == distilled.tokenizer_json
+
+
+@needs_transformers
+def test_the_command_line_writes_the_base_and_prints_one_json_object(
+    distilled: Base, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "base.npz"
+    rest = ["distill", "--model", str(tiny), "--dimension", "8", "--out", str(out), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "router_model.cli", *rest], capture_output=True, text=True, check=True
+    )
+    said = json.loads(done.stdout)
+    expected = {"out": str(out), "bytes": out.stat().st_size, "source": "tiny-bert", "shape": [len(WORDS), 8]}
+    assert said == expected
+    assert (Base.read(out).table == distilled.table).all()
 
 
 @needs_transformers

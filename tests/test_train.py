@@ -1,20 +1,23 @@
 """Training from log to artifact: the same every time, through interrupts, and with clear refusals."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from router_model.base import Base
 from router_model.data.labels import label
 from router_model.data.readers import read_records
-from router_model.errors import ConfigError, DataError, RecordError
+from router_model.errors import ConfigError, DataError, FileError, RecordError
 from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
@@ -28,11 +31,38 @@ PROMPTS = [
     "日本語のテキスト",
 ]
 SETTINGS = ["--epochs", "8", "--batch-size", "16", "--resamples", "200"]
+WORDS = 6000  # of the vocabulary, the most frequent of which come first
 
 
-def command(log: Path, ladder: Path, out: Path) -> list[str]:
-    rest = ["train", str(log), "--ladder", str(ladder), "--out", str(out), "--json", *SETTINGS]
-    return [sys.executable, "-m", "router_model.cli", *rest]
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base that ships, cut to its most frequent words and few columns, so that fitting takes seconds."""
+    whole = Base.default()
+    tokenizer = json.loads(whole.tokenizer_json)
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
+    small = dataclasses.replace(
+        whole,
+        table=whole.table[:WORDS, :32],
+        scale=whole.scale[:32],
+        log_weight=whole.log_weight[:WORDS],
+        tokenizer_json=json.dumps(tokenizer),
+    )
+    path = tmp_path_factory.mktemp("base") / "base.npz"
+    small.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(log_path: Path, ladder_path: Path, base_path: Path) -> Callable[..., list[str]]:
+    """The command line that trains to a given file, with flags for all commands."""
+
+    def words(out: Path, *flags: str) -> list[str]:
+        files = ["--ladder", str(ladder_path), "--base", str(base_path), "--out", str(out)]
+        rest = ["train", str(log_path), *files, "--json", *SETTINGS]
+        return [sys.executable, "-m", "router_model.cli", *flags, *rest]
+
+    return words
 
 
 def probabilities(path: Path) -> np.ndarray[Any, Any]:
@@ -40,32 +70,30 @@ def probabilities(path: Path) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(log_path: Path, ladder_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(command: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of the command line, trained without an interrupt."""
     out = tmp_path_factory.mktemp("unbroken") / "router.onnx"
-    done = subprocess.run(command(log_path, ladder_path, out), capture_output=True, text=True, check=True)
+    done = subprocess.run(command(out), capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["rows"] == 400
     assert not Path(f"{out}.resume").exists()
     return out
 
 
 def test_two_processes_train_the_same_router(
-    unbroken: Path, log_path: Path, ladder_path: Path, tmp_path: Path
+    unbroken: Path, command: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "again.onnx"
-    subprocess.run(command(log_path, ladder_path, out), capture_output=True, check=True)
+    subprocess.run(command(out), capture_output=True, check=True)
     assert np.abs(probabilities(out) - probabilities(unbroken)).max() <= 1e-5
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_router(
-    unbroken: Path, log_path: Path, ladder_path: Path, tmp_path: Path
+    unbroken: Path, command: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "router.onnx"
     out.write_bytes(b"what was there before")
     state = Path(f"{out}.resume")
-    running = subprocess.Popen(
-        command(log_path, ladder_path, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    running = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (state / "fold-2" / "last.ckpt").exists() and time.monotonic() < deadline:
         assert running.poll() is None, "the run ended before it could be killed"
@@ -73,16 +101,12 @@ def test_a_killed_run_goes_on_and_gives_the_same_router(
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     assert out.read_bytes() == b"what was there before"
-    finished = {path: path.stat().st_mtime_ns for path in state.glob("fold-*/finished.pt")}
-    assert len(finished) >= 2
+    finished = sorted(path.parent.name for path in state.glob("fold-*/finished.pt"))
+    assert finished == ["fold-0", "fold-1"]
 
-    done = subprocess.run(
-        [*command(log_path, ladder_path, out)[:3], "--verbose", *command(log_path, ladder_path, out)[3:]],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run(command(out, "--verbose"), capture_output=True, text=True, check=True)
     assert "going on with the run that was interrupted" in done.stderr
+    assert f"{state / 'fold-2' / 'last.ckpt'}: going on after the last whole epoch" in done.stderr
     assert np.abs(probabilities(out) - probabilities(unbroken)).max() <= 1e-5
     assert not state.exists()
 
@@ -200,3 +224,102 @@ def test_unusable_data_is_refused_in_one_line_and_changes_no_file(
 def test_a_missing_folder_is_refused_before_any_work(log_path: Path, ladder: Ladder, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a folder"):
         train([log_path], ladder, tmp_path / "nowhere" / "router.onnx")
+
+
+def test_a_folder_in_the_artifacts_place_is_refused_before_any_work(
+    log_path: Path, ladder: Ladder, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="is a folder; give the name of a file"):
+        train([log_path], ladder, tmp_path)
+
+
+def test_a_name_too_long_for_the_disk_is_refused(
+    log_path: Path, ladder: Ladder, quick: TrainConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match="give --out another place or name"):
+        train([log_path], ladder, tmp_path / ("r" * 250), quick)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_artifact_changes(
+    log_path: Path, ladder: Ladder, quick: TrainConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "router.onnx"
+    out.write_bytes(b"before")
+    with pytest.raises(FileError, match="--report"):
+        train([log_path], ladder, out, quick, report=out / "report")
+    assert out.read_bytes() == b"before"
+
+
+def test_a_run_that_fails_leaves_the_report_as_it_was(
+    ladder: Ladder, quick: TrainConfig, tmp_path: Path
+) -> None:
+    page = tmp_path / "report" / "index.html"
+    page.parent.mkdir()
+    page.write_text("before")
+    log = rows_file(tmp_path / "log.jsonl", judged(100, ["small"]))
+    with pytest.raises(DataError, match="same label"):
+        train([log], ladder, tmp_path / "router.onnx", quick, report=page.parent)
+    assert page.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "report"]
+
+
+def test_tiers_that_always_do_equally_well_leave_their_ranking_empty(
+    ladder: Ladder, quick: TrainConfig, base_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "router.onnx"
+    log = rows_file(tmp_path / "log.jsonl", judged(120, ["small", "medium"]))
+    train([log], ladder, out, quick, base=Base.read(base_path))
+    ranking = Router.load(out).artifact.manifest.metrics["held_out"]["pairs"]
+    assert ranking[1]["apgr"] is None  # of medium against large
+    assert ranking[0]["apgr"] is not None
+
+
+def test_lone_surrogates_and_odd_names_do_not_end_training(
+    ladder: Ladder, quick: TrainConfig, base_path: Path, tmp_path: Path
+) -> None:
+    odd = {"task": "\ud800", "tenant": "$x$", "meta": {"\ud800": [None]}}
+    rows = [row | odd | {"id": f"\ud800{n}"} for n, row in enumerate(judged(120, ["small", "large"]))]
+    rows[0]["prompt"] = "\ud800 \x00 \x1b[2J"
+    log = rows_file(tmp_path / "log.jsonl", rows)
+    trained = train(
+        [log], ladder, tmp_path / "r.onnx", quick, base=Base.read(base_path), report=tmp_path / "p"
+    )
+    assert trained.rows == 120
+
+
+def test_preferences_alone_cannot_carry_a_curve_and_are_refused_before_any_work(
+    ladder: Ladder, quick: TrainConfig, tmp_path: Path
+) -> None:
+    pairs = [("model-s", "model-m"), ("model-m", "model-l"), ("model-s", "model-l")]
+    rows = [
+        {"prompt": f"p {n} {n * 7}", "model_a": pairs[n % 3][0], "model_b": pairs[n % 3][1], "winner": winner}
+        for n, winner in enumerate(["model_a", "tie", "model_b", "tie"] * 30)
+    ]
+    done: list[str] = []
+    with pytest.raises(DataError, match="only 0 rows tell how every tier did"):
+        train(
+            [rows_file(tmp_path / "log.jsonl", rows)],
+            ladder,
+            tmp_path / "router.onnx",
+            quick,
+            stage_done=lambda name, share: done.append(name),
+        )
+    assert done == []
+
+
+def test_a_base_of_the_same_name_and_shape_does_not_take_up_anothers_state(
+    log_path: Path, ladder: Ladder, quick: TrainConfig, base_path: Path, tmp_path: Path
+) -> None:
+    def stop(name: str, share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    one = Base.read(base_path)
+    other = dataclasses.replace(one, table=one.table[::-1].copy())
+    for out in (tmp_path / "clean.onnx", tmp_path / "router.onnx"):
+        if out.stem == "router":
+            with pytest.raises(KeyboardInterrupt):
+                train([log_path], ladder, out, quick, base=one, stage_done=stop)
+            assert Path(f"{out}.resume").is_dir()
+        train([log_path], ladder, out, quick, base=other)
+    assert (probabilities(tmp_path / "clean.onnx") == probabilities(tmp_path / "router.onnx")).all()

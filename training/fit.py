@@ -25,6 +25,8 @@ from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
 from router_model.training.module import Module
 
+logger = logging.getLogger(__name__)
+
 PREDICT_ROWS = 256
 
 EpochDone = Callable[[int, int], None]  # epochs done, epochs at most
@@ -211,6 +213,7 @@ def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpo
     last = checkpoints / "last.ckpt" if checkpoints and (checkpoints / "last.ckpt").is_file() else None
     if last:
         _load(last)
+        logger.info("%s: going on after the last whole epoch", last)
     validated = len(data.validation_rows) > 0
     with warnings.catch_warnings():
         # Its advice (loader processes, few batches) and its own deprecations are not for our users.
