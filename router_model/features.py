@@ -23,31 +23,46 @@ FEATURES = (
     "log_images",
 )
 
-DIGITS = digits.encode()
-PUNCTUATION = punctuation.encode()
-CAPITALS = ascii_uppercase.encode()
-HIGH_BYTES = bytes(range(128, 256))
+DIGIT, PUNCTUATION, CAPITAL, NEWLINE, NON_ASCII = b"d", b"p", b"c", b"n", b"x"
 
 
-def featurize(prompt: Prompt) -> list[float]:
+def _classes() -> bytes:
+    """What each byte of UTF-8 counts as; of a character beyond ASCII, its first byte."""
+    of = dict.fromkeys(digits, DIGIT) | dict.fromkeys(punctuation, PUNCTUATION)
+    of |= dict.fromkeys(ascii_uppercase, CAPITAL) | {"\n": NEWLINE}
+    return b"".join(of.get(chr(byte), NON_ASCII if byte >= 0xC0 else b" ") for byte in range(256))
+
+
+CLASSES = _classes()
+UNCOUNTED = bytes(byte for byte in range(256) if CLASSES[byte] == ord(" "))
+LOG_ONE = log1p(1)
+
+Features = tuple[float, float, float, float, float, float, float, float, float, float]
+
+
+def featurize(prompt: Prompt) -> Features:
     """The features of ``prompt``, in the order of ``FEATURES``.
 
-    Shares count ASCII digits, punctuation and capitals, by deleting them from the UTF-8 bytes: two
-    microseconds for a full window, where a loop over characters takes hundreds.
+    Shares count ASCII digits, punctuation and capitals. One pass over the UTF-8 text drops the bytes that
+    nothing counts and names the others' classes: a microsecond for most prompts, where a loop over
+    characters takes hundreds.
     """
-    raw = prompt.text.encode()
-    size = len(raw)
-    length = len(prompt.text) or 1
-    ascii_bytes = size if size == len(prompt.text) else len(raw.translate(None, HIGH_BYTES))
-    return [
+    text = prompt.text
+    raw = text.encode()
+    count = raw.translate(CLASSES, UNCOUNTED).count
+    length = len(text) or 1
+    lines = count(NEWLINE)
+    punctuated = count(PUNCTUATION)
+    fences = raw.count(b"```") if punctuated else 0
+    return (
         log1p(prompt.characters),
-        log1p(raw.count(b"\n")),
-        (size - len(raw.translate(None, DIGITS))) / length,
-        (size - len(raw.translate(None, PUNCTUATION))) / length,
-        (size - len(raw.translate(None, CAPITALS))) / length,
-        (len(prompt.text) - ascii_bytes) / length,
-        log1p(raw.count(b"```")),
-        log1p(prompt.turns),
-        log1p(prompt.tools),
-        log1p(prompt.images),
-    ]
+        log1p(lines) if lines else 0.0,
+        count(DIGIT) / length,
+        punctuated / length,
+        count(CAPITAL) / length,
+        count(NON_ASCII) / length if len(raw) > length else 0.0,
+        log1p(fences) if fences else 0.0,
+        LOG_ONE if prompt.turns == 1 else log1p(prompt.turns),
+        log1p(prompt.tools) if prompt.tools else 0.0,
+        log1p(prompt.images) if prompt.images else 0.0,
+    )

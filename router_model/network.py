@@ -15,15 +15,15 @@ from torch.nn import functional as F
 from router_model.base import Base
 
 PAD = 0
-WIDTH = 128  # columns of the folded table: H hidden units and two for each tier
+WIDTH = 128  # columns of the folded table: H hidden units, two for each tier and the total of the weights
 REACH = 4.0  # standard deviations: beyond, a feature is as good as at the edge of what training saw
 CONSTANT = 1e-3  # a feature that varies less was constant in training, and has no say
 EMPTY = 1e-6  # weight of a text without tokens, so that its mean is zero and not 0/0
 
 
 def hidden_units(tiers: int) -> int:
-    """H, such that the hidden units and the wide part fill the folded table's columns."""
-    return WIDTH - 2 * tiers
+    """H, such that the hidden units, the wide part and the total fill the folded table's columns."""
+    return WIDTH - 2 * tiers - 1
 
 
 class Network(nn.Module):

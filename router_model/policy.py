@@ -68,6 +68,7 @@ class Policy:
             dial: sorted((p for p in curve if p.dial == dial), key=lambda p: p.value)
             for dial in ("quality", "budget")
         }
+        self._exact = {(p.dial, p.value): p for points in self._points.values() for p in points}
         self.default = self._find(*default)
 
     def point(self, quality: float | None = None, budget: float | None = None) -> OperatingPoint:
@@ -82,7 +83,9 @@ class Policy:
             raise DialError("both quality and budget were given; give one of them")
         return self._find("budget", budget) if quality is None else self._find("quality", quality)
 
-    def _find(self, dial: str, value: float | None) -> OperatingPoint:
+    def _find(self, dial: Dial, value: float | None) -> OperatingPoint:
+        if value.__class__ is float and (exact := self._exact.get((dial, value))):  # type: ignore[arg-type]
+            return exact
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
             raise DialError(f"{dial}={value!r}: give a share above 0 and at most 1, such as {dial}=0.95")
         points = self._points[dial]
@@ -93,12 +96,14 @@ class Policy:
     def choose(self, sufficiency: Sequence[float], point: OperatingPoint, text: str) -> int:
         """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed."""
         if point.rule == "router":
+            # A loop, where max and zip would cost twice as much: they are calls, and this is a few steps.
             penalty = point.penalty
-            best, best_value = 0, -1e300
-            for k, cost in enumerate(self.relative_cost):
+            best, best_value, k = 0, -1e300, 0
+            for cost in self.relative_cost:
                 value = sufficiency[k] - penalty * cost
                 if value > best_value:
                     best, best_value = k, value
+                k += 1  # noqa: SIM113  # enumerate builds a pair for each tier
             return best
         draw = crc32(text.encode()) / 2**32  # the same for the same prompt: a retry must not flip the tier
         for k, share in enumerate(point.shares):
@@ -111,5 +116,8 @@ class Policy:
         self, sufficiency: NDArray[np.float32], point: OperatingPoint, texts: Sequence[str]
     ) -> NDArray[np.int64]:
         """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N]."""
-        rows = zip(sufficiency.tolist(), texts, strict=True)
-        return np.array([self.choose(row, point, text) for row, text in rows], np.int64)
+        if point.rule == "router":
+            value = sufficiency.astype(np.float64) - point.penalty * np.array(self.relative_cost)
+            chosen: NDArray[np.int64] = value.argmax(axis=1)
+            return chosen
+        return np.array([self.choose((), point, text) for text in texts], np.int64)

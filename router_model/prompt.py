@@ -3,20 +3,29 @@
 The text is the last user turn, then the system prompt and the other turns in their order, without tool
 schemas, system reminders and base64 data, cut to a window of characters. Anything that changes what comes
 out for some input raises ``PROMPT_VERSION``: an artifact is bound to the version it was trained on.
+
+The work is bounded whatever the request: of a long text the ends are read, of a long conversation its
+first and last messages, of many parts the first. What is left out still counts: a text by its length, the
+messages between by a sample of them.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from router_model.errors import PromptError
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 MAX_ASCII_CHARACTERS = 2048
 MAX_OTHER_CHARACTERS = 1024  # other scripts take more tokens a character
+REACH = 16 * MAX_ASCII_CHARACTERS  # of a text, from its ends, is searched for what to leave out
 MAX_REMOVALS = 64  # of reminders and of base64 runs each, so that hostile text costs bounded work
+FIRST_MESSAGES, LAST_MESSAGES = 16, 32
+SAMPLED_MESSAGES = 48  # of those between
+MAX_PARTS = 32  # of a message
+MAX_MEMBERS = 256  # of the arguments of all tool calls that are objects
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
@@ -26,12 +35,13 @@ CALLS_AND_RESULTS = CALLS | RESULTS
 
 REMINDER_OPEN, REMINDER_CLOSE = "<system-reminder>", "</system-reminder>"
 BASE64_MARK = ";base64,"
-BASE64_RUN = re.compile(r"[A-Za-z0-9+/=_-]*")
+BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
+BASE64_OR_NOT = bytes(byte in BASE64 for byte in range(256))
 
 Request = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would double the time to build one
 class Prompt:
     """What the router reads of a request.
 
@@ -55,6 +65,29 @@ class Prompt:
         return self.characters > len(self.text)
 
 
+@dataclass(slots=True)
+class _Found:
+    """What messages hold beside text, and how much of it may still be read."""
+
+    calls: int = 0
+    results: int = 0
+    images: int = 0
+    parts_left: int = MAX_PARTS
+    members_left: int = MAX_MEMBERS
+
+    def parts(self, parts: Iterable[Any]) -> Iterator[Any]:
+        """As many of a message's parts as may still be read."""
+        for part in islice(parts, self.parts_left):
+            self.parts_left -= 1
+            yield part
+
+    def members(self, members: Iterable[Any]) -> Iterator[Any]:
+        """As many of an object's members as may still be read."""
+        for member in islice(members, self.members_left):
+            self.members_left -= 1
+            yield member
+
+
 def read(request: Request) -> Prompt:
     """Read a string, a list of chat messages, or a whole request body.
 
@@ -65,8 +98,8 @@ def read(request: Request) -> Prompt:
         PromptError: ``request`` has none of these shapes, or holds no message.
     """
     if isinstance(request, str):
-        text = _clean(request)
-        return Prompt(_window(text), len(text))
+        text, characters = _clean(request)
+        return Prompt(_window(text), characters)
     system, messages = _body(request)
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
@@ -76,24 +109,56 @@ def read(request: Request) -> Prompt:
 
 
 def _read_messages(system: Any, messages: Sequence[Any]) -> Prompt:
-    texts: list[str] = [_clean(_content(system, []))] if system else []
-    last_user = -1
-    kinds: list[str] = []
-    for message in messages:
-        if not isinstance(message, Mapping):
+    shown, between = messages, _Found()
+    characters = 0
+    if len(messages) > FIRST_MESSAGES + LAST_MESSAGES:
+        shown = [*messages[:FIRST_MESSAGES], *messages[-LAST_MESSAGES:]]
+        characters, between = _between(messages[FIRST_MESSAGES:-LAST_MESSAGES])
+    found = _Found()
+    texts: list[str] = []  # the last first
+    last_user = ""
+    for message in reversed(shown):
+        if message.__class__ is not dict and not isinstance(message, Mapping):
             raise PromptError(
                 f"a message is {type(message).__name__}; give objects with 'role' and 'content'"
             )
-        before = len(kinds)
-        text = _clean(_message(message, kinds))
-        if message.get("role") == "user" and text and "result" not in kinds[before:]:
-            last_user = len(texts)
-        texts.append(text)
-    if last_user >= 0:
-        texts.insert(0, texts.pop(last_user))
-    text = "\n\n".join(filter(None, texts))
-    images = kinds.count("image")
-    return Prompt(_window(text), len(text), len(messages), len(kinds) - images, images)
+        results = found.results
+        found.parts_left = MAX_PARTS
+        text, length = _clean(_message(message, found))
+        if not text:
+            continue
+        characters += length + 2
+        if not last_user and message.get("role") == "user" and found.results == results:
+            last_user = _both_ends(text)
+        else:
+            texts.append(_both_ends(text))
+    if system:
+        text, length = _clean(_content(system, found))
+        if text:
+            characters += length + 2
+            texts.append(_both_ends(text))
+    if last_user:
+        texts.append(last_user)
+    texts.reverse()
+    return Prompt(
+        _window("\n\n".join(texts)),
+        max(0, characters - 2),
+        len(messages),
+        found.calls + found.results + between.calls + between.results,
+        found.images + between.images,
+    )
+
+
+def _between(messages: Sequence[Any]) -> tuple[int, _Found]:
+    """About how many characters these messages have, and what they hold, by some of them."""
+    found, characters = _Found(), 0
+    sample = messages[:: -(-len(messages) // SAMPLED_MESSAGES)]
+    for message in sample:
+        if isinstance(message, Mapping):
+            found.parts_left = MAX_PARTS
+            characters += len(_message(message, found)) + 2
+    counts = [count * len(messages) // len(sample) for count in (found.calls, found.results, found.images)]
+    return characters * len(messages) // len(sample), _Found(*counts)
 
 
 def _body(request: Any) -> tuple[Any, Any]:
@@ -111,48 +176,50 @@ def _body(request: Any) -> tuple[Any, Any]:
     raise PromptError("the request has none of 'messages', 'input' and 'role'; give chat messages")
 
 
-def _message(message: Mapping[str, Any], kinds: list[str]) -> str:
-    """Text of one message or Responses item; appends "call", "result" or "image" for each it holds."""
-    if _kind(message) in CALLS_AND_RESULTS:
-        return _part(message, kinds)
-    text = _content(message.get("content"), kinds)
+def _message(message: Mapping[str, Any], found: _Found) -> str:
+    """Text of one message or Responses item, and what it holds beside."""
+    if "type" in message and _kind(message) in CALLS_AND_RESULTS:
+        return _part(message, found)
+    content = message.get("content")
+    text = content if isinstance(content, str) else _content(content, found)
     if message.get("role") == "tool":
-        kinds.append("result")
-    calls = message.get("tool_calls")
-    if isinstance(calls, Sequence) and not isinstance(calls, str):
-        said = [_call(call.get("function"), kinds) for call in calls if isinstance(call, Mapping)]
-        text = "\n".join(filter(None, [text, *said]))
+        found.results += 1
+    if "tool_calls" in message:
+        calls = message["tool_calls"]
+        if isinstance(calls, Sequence) and not isinstance(calls, str):
+            functions = [call.get("function") for call in found.parts(calls) if isinstance(call, Mapping)]
+            text = "\n".join(filter(None, [text, *(_call(function, found) for function in functions)]))
     return text
 
 
-def _content(content: Any, kinds: list[str]) -> str:
+def _content(content: Any, found: _Found) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
-        return _part(content, kinds)
+        return _part(content, found)
     if isinstance(content, Sequence) and not isinstance(content, bytes):
-        return "\n".join(filter(None, (_flat_part(part, kinds) for part in content)))
+        return "\n".join(filter(None, (_flat_part(part, found) for part in found.parts(content))))
     return ""
 
 
-def _flat_part(part: Any, kinds: list[str]) -> str:
+def _flat_part(part: Any, found: _Found) -> str:
     if isinstance(part, str):
         return part
-    return _part(part, kinds) if isinstance(part, Mapping) else ""
+    return _part(part, found) if isinstance(part, Mapping) else ""
 
 
-def _part(part: Mapping[str, Any], kinds: list[str]) -> str:
+def _part(part: Mapping[str, Any], found: _Found) -> str:
     kind = _kind(part)
     if kind in TEXT_PARTS:
         text = part.get("text")
         return text if isinstance(text, str) else ""
     if kind in IMAGE_PARTS:
-        kinds.append("image")
+        found.images += 1
     elif kind in CALLS:
-        return _call(part, kinds)
+        return _call(part, found)
     elif kind in RESULTS:
-        kinds.append("result")
-        return "\n".join(_result_texts(part.get("content", part.get("output")), kinds))
+        found.results += 1
+        return "\n".join(_result_texts(part.get("content", part.get("output")), found))
     return ""
 
 
@@ -161,41 +228,59 @@ def _kind(part: Mapping[str, Any]) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _result_texts(content: Any, kinds: list[str]) -> Iterator[str]:
+def _result_texts(content: Any, found: _Found) -> Iterator[str]:
     """A tool's result: a string, or text and image parts; results do not nest."""
     parts = [content] if isinstance(content, str | Mapping) else content
-    for part in parts if isinstance(parts, Sequence) else ():
+    for part in found.parts(parts) if isinstance(parts, Sequence) else ():
         if isinstance(part, str):
             yield part
         elif isinstance(part, Mapping) and _kind(part) not in RESULTS:
-            yield _part(part, kinds)
+            yield _part(part, found)
 
 
-def _call(call: Any, kinds: list[str]) -> str:
+def _call(call: Any, found: _Found) -> str:
     """A tool call as its name and arguments."""
-    kinds.append("call")
+    found.calls += 1
     if not isinstance(call, Mapping):
         return ""
     arguments = call.get("arguments", call.get("input", ""))
     if not isinstance(arguments, str):
-        arguments = _compact(arguments)
+        arguments = _compact(arguments, found)
     name = call.get("name")
     return f"{name} {arguments}" if isinstance(name, str) else arguments
 
 
-def _compact(value: Any) -> str:
+def _compact(value: Any, found: _Found) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(_few(value, found), ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
         return ""
 
 
-def _clean(text: str) -> str:
+def _few(value: Any, found: _Found) -> Any:
+    """Of a JSON value so many members as may still be read, their strings cut to what a window shows."""
+    if isinstance(value, str):
+        return _both_ends(value)
+    if isinstance(value, Mapping):
+        return {_few(key, found): _few(member, found) for key, member in found.members(value.items())}
+    if isinstance(value, list | tuple):
+        return [_few(member, found) for member in found.members(value)]
+    return value
+
+
+def _clean(text: str) -> tuple[str, int]:
+    """The text within reach, without what is left out, and the length of the whole without it."""
+    beyond = len(text) - REACH
+    if beyond > 0:
+        text = _ends(text, REACH)
+    else:
+        beyond = 0
     if REMINDER_OPEN in text:
         text = _without_reminders(text)
     if BASE64_MARK in text:
         text = _without_base64(text)
-    return text.strip()
+    text = text.strip()
+    return text, len(text) + beyond
 
 
 def _without_reminders(text: str) -> str:
@@ -211,16 +296,25 @@ def _without_reminders(text: str) -> str:
 
 
 def _without_base64(text: str) -> str:
+    # One byte a character, 1 where it may be base64: searching bytes is ten times faster than a pattern.
+    run = text.encode("latin-1", "replace").translate(BASE64_OR_NOT)
     kept, start = [], 0
     for _ in range(MAX_REMOVALS):
         mark = text.find(BASE64_MARK, start)
         if mark < 0:
             break
         data = mark + len(BASE64_MARK)
-        run = BASE64_RUN.match(text, data)
         kept.append(text[start:data])
-        start = run.end() if run else data
+        start = run.find(b"\0", data)
+        if start < 0:
+            return "".join(kept)
     return "".join([*kept, text[start:]])
+
+
+def _both_ends(text: str) -> str:
+    """All of a text that a window can show, wherever in the whole it stands."""
+    most = MAX_ASCII_CHARACTERS
+    return text if len(text) <= 2 * most else text[:most] + text[-most:]
 
 
 def _window(text: str) -> str:

@@ -1,6 +1,8 @@
 """The graph at work: one ONNX Runtime session on one thread."""
 
 import os
+from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -32,14 +34,37 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Otherwise bytes that spell another format inside a valid ONNX file are read as that one.
         options.add_session_config_entry("session.load_model_format", "ONNX")
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no base class but Exception
             raise ArtifactError(f"{name}: ONNX Runtime does not load the graph: {one_line(error)}") from None
-        _check(session.get_inputs(), INPUTS, name)
-        _check(session.get_outputs(), OUTPUTS, name)
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        _check(inputs, INPUTS, name)
+        _check(outputs, OUTPUTS, name)
         self._session = session
+        self._run = session.run_with_iobinding
+        self._columns = (_columns(inputs, "features", name), _columns(outputs, "sufficiency", name))
+        self._idle: list[_Seat] = []
+
+    def one(self, token_ids: NDArray[np.integer[Any]], features: Sequence[float]) -> list[float]:
+        """Sufficiency [K] of one row of ids [T], T at least 1, and its features [F].
+
+        Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
+        place, in a seat that one call at a time takes; list operations hand seats out without a lock.
+        """
+        try:
+            seat = self._idle.pop()
+        except IndexError:
+            seat = _Seat(self._session, *self._columns)
+        ids, binding = seat.rows.get(token_ids.size) or seat.bind(token_ids.size)
+        ids[...] = token_ids
+        seat.write_features(seat.features, 0, *features)
+        self._run(binding)
+        row = seat.read_sufficiency()
+        self._idle.append(seat)
+        return row
 
     def sufficiency(self, token_ids: NDArray[np.int32], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [B, K] of int32 [B, T], padded with 0, and float32 [B, F]."""
@@ -54,7 +79,47 @@ class Session:
         return result
 
 
+class _Seat:
+    """Memory bound to a session's inputs and output, for one row.
+
+    Attributes:
+        rows: for each number of ids that came, their array [T] and the binding.
+        features: float32 [1, F].
+        write_features: packs F numbers into ``features``.
+        read_sufficiency: the output as a list [K].
+    """
+
+    __slots__ = ("_session", "_sufficiency", "features", "read_sufficiency", "rows", "write_features")
+
+    def __init__(self, session: Any, features: int, tiers: int) -> None:
+        self._session = session
+        self._sufficiency = np.zeros((1, tiers), np.float32)
+        self.read_sufficiency: Callable[[], list[float]] = memoryview(self._sufficiency[0]).tolist
+        self.features = np.zeros((1, features), np.float32)
+        self.write_features: Callable[..., None] = Struct(f"{features}f").pack_into
+        self.rows: dict[int, tuple[NDArray[np.uint32], Any]] = {}
+
+    def bind(self, size: int) -> tuple[NDArray[np.uint32], Any]:
+        """Memory for so many ids, kept in ``rows``."""
+        ids = np.zeros((1, size), np.uint32)  # as nanotoken gives them; those of a vocabulary fit int32
+        binding = self._session.io_binding()
+        for name, kind, array in (("token_ids", np.int32, ids), ("features", np.float32, self.features)):
+            binding.bind_input(name, "cpu", 0, kind, array.shape, array.ctypes.data)
+        output = self._sufficiency
+        binding.bind_output("sufficiency", "cpu", 0, np.float32, output.shape, output.ctypes.data)
+        row = self.rows[size] = ids[0], binding
+        return row
+
+
 def _check(found: list[Any], expected: dict[str, tuple[str, int]], name: str) -> None:
     shapes = {value.name: (value.type, len(value.shape)) for value in found}
     if shapes != expected:
         raise ArtifactError(f"{name}: the graph has {shapes} where a router has {expected}")
+
+
+def _columns(values: list[Any], wanted: str, name: str) -> int:
+    """The fixed second dimension of an input or output."""
+    columns = next(value.shape[1] for value in values if value.name == wanted)
+    if not isinstance(columns, int) or columns < 1:
+        raise ArtifactError(f"{name}: the graph's {wanted} has {columns!r} columns; it needs a fixed number")
+    return columns

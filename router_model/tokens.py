@@ -6,12 +6,13 @@ Face ``tokenizers``, which reads every kind of tokenizer.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from router_model.errors import TokenizerError, one_line
 
@@ -20,7 +21,62 @@ CACHE_ENTRIES = 1 << 15
 # Eight digits or more: nanotoken makes room for the largest id, and ends the process where it cannot.
 HUGE_ID = re.compile(r'"\s*:\s*[0-9]{8,}')
 
-Ids = NDArray[np.int32]
+Ids = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Rows of ids of different lengths, end to end.
+
+    Attributes:
+        flat: uint32 [sum of lengths].
+        offsets: int64 [N + 1], where each row starts, and the end.
+    """
+
+    flat: Ids
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Iterable[ArrayLike]) -> "Ragged":
+        """From each row's ids."""
+        arrays = [np.asarray(row, np.uint32) for row in rows]
+        offsets = np.cumsum([0, *(array.size for array in arrays)])
+        return cls(np.concatenate([np.zeros(0, np.uint32), *arrays]), offsets)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 [N]."""
+        return np.diff(self.offsets)
+
+    def rows(self) -> list[Ids]:
+        """Each row, uint32 [T]."""
+        return [self.flat[start:end] for start, end in pairwise(self.offsets.tolist())]
+
+    def take(self, order: NDArray[np.int64]) -> "Ragged":
+        """The rows in another order."""
+        lengths = self.lengths[order]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        shift = np.repeat(self.offsets[order] - offsets[:-1], lengths)
+        return Ragged(self.flat[np.arange(len(shift)) + shift], offsets)
+
+    def window(self, limit: int) -> "Ragged":
+        """At most ``limit`` ids of each row, as ``window`` of one."""
+        lengths = self.lengths
+        if lengths.max(initial=0) <= limit:
+            return self
+        tail = limit // 4
+        whole = np.repeat(lengths, lengths)
+        position = np.arange(len(self.flat)) - np.repeat(self.offsets[:-1], lengths)
+        kept = (whole <= limit) | (position < limit - tail) | (position >= whole - tail)
+        return Ragged(self.flat[kept], np.concatenate(([0], np.cumsum(np.minimum(lengths, limit)))))
+
+    def block(self, start: int, end: int) -> NDArray[np.int32]:
+        """Some of the rows, int32 [B, T], padded with 0; T is at least 1."""
+        lengths = np.diff(self.offsets[start : end + 1])
+        block = np.zeros((end - start, max(1, lengths.max(initial=0))), np.int32)
+        filled = np.arange(block.shape[1]) < lengths[:, np.newaxis]
+        block[filled] = self.flat[self.offsets[start] : self.offsets[end]]
+        return block
 
 
 class Tokenizer(Protocol):
@@ -29,11 +85,11 @@ class Tokenizer(Protocol):
     vocabulary: int
 
     def encode(self, text: str) -> Ids:
-        """Ids of one text, int32 [T]."""
+        """Ids of one text, uint32 [T]."""
         ...
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text, int32 [T] each."""
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """Ids of each text."""
         ...
 
 
@@ -59,15 +115,12 @@ class NanoTokenizer:
         self.vocabulary = self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> Ids:
-        """Ids of one text, int32 [T]."""
-        return self._tokenizer.encode(text, False).view(np.int32)
+        """Ids of one text, uint32 [T]."""
+        return self._tokenizer.encode(text, False)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text, int32 [T] each; on the calling thread."""
-        flat, offsets = self._tokenizer.encode_batch(texts, add_special_tokens=False, parallel=False)
-        bounds = offsets.tolist()
-        ids = flat.view(np.int32)
-        return [ids[start:end] for start, end in pairwise(bounds)]
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """Ids of each text; on the calling thread."""
+        return Ragged(*self._tokenizer.encode_batch(texts, add_special_tokens=False, parallel=False))
 
 
 class HuggingFaceTokenizer:
@@ -92,13 +145,13 @@ class HuggingFaceTokenizer:
         self.vocabulary = self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> Ids:
-        """Ids of one text, int32 [T]."""
-        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
+        """Ids of one text, uint32 [T]."""
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.uint32)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text, int32 [T] each."""
+    def encode_batch(self, texts: Sequence[str]) -> Ragged:
+        """Ids of each text."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, np.int32) for encoding in encodings]
+        return Ragged.of(encoding.ids for encoding in encodings)
 
 
 def _refuse_huge_ids(tokenizer_json: str) -> None:
@@ -129,12 +182,4 @@ def window(ids: Ids, limit: int) -> Ids:
     if ids.size > limit:
         tail = limit // 4
         return np.concatenate((ids[: limit - tail], ids[ids.size - tail :]))
-    return ids if ids.size else np.zeros(1, np.int32)
-
-
-def pad(rows: Sequence[Ids]) -> Ids:
-    """Rows of ids in one block, int32 [B, T], padded with 0."""
-    block = np.zeros((len(rows), max((row.size for row in rows), default=1)), np.int32)
-    for row, ids in zip(block, rows, strict=True):
-        row[: ids.size] = ids
-    return block
+    return ids if ids.size else np.zeros(1, np.uint32)

@@ -125,7 +125,7 @@ def _blocks(prompts: Iterator[tuple[Any, Prompt]]) -> Iterator[list[tuple[Any, P
 def _count(done: Labelled, decisions: Decisions) -> None:
     done.rows += len(decisions)
     done.expected_cost_usd += float(decisions.expected_cost_usd.sum())
-    for k, name in enumerate(decisions.ladder.names):
+    for k, name in enumerate(done.tiers):
         done.tiers[name] += int((decisions.tier == k).sum())
 
 

@@ -29,7 +29,7 @@ def base() -> Base:
 def made(lengths: list[int]) -> Encoded:
     """Rows of so many tokens, each row's tokens its own number."""
     ids = [np.full(length, row + 1, np.int32) for row, length in enumerate(lengths)]
-    return Encoded(ids, np.arange(2 * len(lengths), dtype=np.float32).reshape(-1, 2))
+    return Encoded(tokens.Ragged.of(ids), np.arange(2 * len(lengths), dtype=np.float32).reshape(-1, 2))
 
 
 def data_module(lengths: list[int], train: list[int], held: list[int], batch_size: int = 2) -> DataModule:
@@ -41,17 +41,18 @@ def test_prompts_are_encoded_as_serving_reads_them(base: Base) -> None:
     prompts = [read(text) for text in TEXTS]
     encoded = encode(prompts, base, max_tokens=32)
     tokenizer = tokens.load(base.tokenizer_json)
-    for prompt, ids, features in zip(prompts, encoded.ids, encoded.features, strict=True):
-        assert ids.tolist() == tokens.window(tokenizer.encode(prompt.text), 32).tolist()
+    for prompt, ids, features in zip(prompts, encoded.ids.rows(), encoded.features, strict=True):
+        whole = tokenizer.encode(prompt.text)
+        assert ids.tolist() == (tokens.window(whole, 32).tolist() if whole.size else [])
         assert features.tolist() == pytest.approx(featurize(prompt), abs=1e-6)
     assert encoded.features.shape == (len(TEXTS), len(FEATURES))
     assert encoded.features.dtype == np.float32
 
 
-def test_every_row_holds_at_least_one_token_and_at_most_the_window(base: Base) -> None:
-    sizes = [ids.size for ids in encode([read(text) for text in TEXTS], base, max_tokens=16).ids]
-    assert min(sizes) == 1
-    assert max(sizes) == 16
+def test_a_row_holds_at_most_the_window_and_a_block_at_least_one_column(base: Base) -> None:
+    encoded = encode([read(text) for text in [*TEXTS, ""]], base, max_tokens=16)
+    assert encoded.ids.lengths.max() == 16
+    assert encoded.block([len(TEXTS)])[0].tolist() == [[0]]
 
 
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8))

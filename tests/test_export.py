@@ -13,6 +13,7 @@ from router_model.base import Base
 from router_model.errors import ExportError
 from router_model.network import Network
 from router_model.session import Session
+from router_model.tokens import Ragged
 from router_model.training.calibrate import Calibration
 from router_model.training.dataset import Encoded
 from router_model.training.export import (
@@ -54,7 +55,7 @@ def encoded_of(lengths: np.ndarray, seed: int = 1) -> Encoded:
     chance = np.random.default_rng(seed)
     ids = [chance.integers(0, VOCABULARY, length).astype(np.int32) for length in lengths]
     features = chance.normal([2.0, 0.1, 0.5], [1.0, 0.05, 0.0], (len(lengths), 3))
-    return Encoded(ids, features.astype(np.float32))
+    return Encoded(Ragged.of(ids), features.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_a_float_graph_that_differs_from_the_network_is_not_exported(encoded: En
 def test_padding_does_not_change_the_result(precision: str, graphs: dict[str, Session]) -> None:
     encoded = encoded_of(np.array([1, 7, 40]))
     for row in range(3):
-        ids, features = encoded.ids[row][None], encoded.features[[row]]
+        ids, features = encoded.ids.rows()[row][None].astype(np.int32), encoded.features[[row]]
         alone = graphs[precision].sufficiency(ids, features)
         padded = graphs[precision].sufficiency(np.pad(ids, ((0, 0), (0, 25))), features)
         assert np.abs(alone - padded).max() <= 1e-6
@@ -116,7 +117,7 @@ def test_padding_does_not_change_the_result(precision: str, graphs: dict[str, Se
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_text_without_tokens_is_judged_by_its_features(precision: str, graphs: dict[str, Session]) -> None:
     made = network()
-    nothing = Encoded([np.zeros(1, np.int32)], np.array([[3.0, 0.12, 0.5]], np.float32))
+    nothing = Encoded(Ragged.of([[]]), np.array([[3.0, 0.12, 0.5]], np.float32))
     expected = CALIBRATION(predict(made, nothing, np.array([0])))
     ids = np.zeros((1, 1), np.int32)
     assert np.abs(graphs[precision].sufficiency(ids, nothing.features) - expected).max() <= FLOAT_TOLERANCE

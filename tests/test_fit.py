@@ -9,6 +9,7 @@ import torch
 
 from router_model.base import Base
 from router_model.errors import FileError, TrainingError
+from router_model.tokens import Ragged
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
 from router_model.training.fit import Fitted, fit, new_network, planned_epochs, predict
@@ -36,7 +37,7 @@ def encoded() -> Encoded:
     ids = [chance.integers(1, 45, chance.integers(3, 12)).astype(np.int32) for _ in range(ROWS)]
     for row in range(0, ROWS, 2):
         ids[row][0] = chance.integers(46, 49)
-    return Encoded(ids, chance.normal(size=(ROWS, 3)).astype(np.float32))
+    return Encoded(Ragged.of(ids), chance.normal(size=(ROWS, 3)).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_a_loss_that_is_not_finite_ends_the_fit_with_the_cure(base: Base, target
     wild = TrainConfig(epochs=5, min_steps=1, token_learning_rate=10, learning_rate=10, wide_learning_rate=10)
     features = np.full((ROWS, 3), np.nan, np.float32)
     with pytest.raises(TrainingError, match=r"epoch 1: the loss is not finite; lower --learning-rate"):
-        fit(base, Encoded(ids, features), targets, TRAIN, HELD, wild)
+        fit(base, Encoded(Ragged.of(ids), features), targets, TRAIN, HELD, wild)
 
 
 def test_an_interrupt_comes_out_as_one_and_the_next_is_not_ignored(

@@ -245,11 +245,12 @@ def test_why_names_the_dial_and_the_reason(router: Router) -> None:
     decision = router.route("prove theorem lemma", **{decides.dial: decides.value})
     assert decision.why.startswith(f"{decides.dial}={decides.value:g}: best value, with P({decision.tier} is")
     assert decision.why.endswith(f"{decision.expected_quality:.3f}")
-    fixed = dataclasses.replace(decides, rule="fixed", note="a mix of small and large is as good")
-    guarded = dataclasses.replace(decision, point=fixed)
-    assert guarded.why == f"{decides.dial}={decides.value:g}: a mix of small and large is as good"
-    silent = dataclasses.replace(decision, point=dataclasses.replace(fixed, note=""))
-    assert silent.why.endswith(": a fixed choice of tiers")
+    for note, says in (("a mix of small and large is as good",) * 2, ("", "a fixed choice of tiers")):
+        fixed = dataclasses.replace(decides, rule="fixed", note=note)
+        curve = tuple(fixed if point == decides else point for point in router.artifact.manifest.curve)
+        guarded = Router(with_manifest(router.artifact, curve=curve))
+        decision = guarded.route("prove theorem lemma", **{decides.dial: decides.value})
+        assert decision.why == f"{decides.dial}={decides.value:g}: {says}"
 
 
 def test_a_guarded_dial_draws_by_its_shares(router: Router) -> None:

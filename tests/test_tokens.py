@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from router_model.base import Base
 from router_model.errors import TokenizerError
 from router_model.prompt import read
-from router_model.tokens import HuggingFaceTokenizer, NanoTokenizer, load, pad, window
+from router_model.tokens import HuggingFaceTokenizer, NanoTokenizer, Ragged, load, window
 
 PROMPTS_PER_FILE = 3000
 CODE_POINTS_PER_TEXT = 512
@@ -37,7 +37,7 @@ def pair(tokenizer_json: str) -> Pair:
 
 def differing(pair: Pair, texts: list[str]) -> list[str]:
     """The texts of which the backends give different ids."""
-    nano, hugging_face = (backend.encode_batch(texts) for backend in pair)
+    nano, hugging_face = (backend.encode_batch(texts).rows() for backend in pair)
     rows = zip(texts, nano, hugging_face, strict=True)
     return [text for text, ours, theirs in rows if not np.array_equal(ours, theirs)]
 
@@ -92,18 +92,18 @@ def test_a_batch_gives_the_ids_of_one_by_one(pair: Pair, backend: int) -> None:
     chance = random.Random(1)
     alphabet = "abc xyz.,[SEP]字é\n\0"
     texts = ["", " ", *("".join(chance.choices(alphabet, k=chance.randrange(300))) for _ in range(300))]
-    batch = pair[backend].encode_batch(texts)
-    assert all(row.dtype == np.int32 for row in batch)
+    batch = pair[backend].encode_batch(texts).rows()
+    assert all(row.dtype == np.uint32 for row in batch)
     assert all(
         np.array_equal(row, pair[backend].encode(text)) for row, text in zip(batch, texts, strict=True)
     )
-    assert pair[backend].encode_batch([]) == []
+    assert pair[backend].encode_batch([]).lengths.tolist() == []
 
 
 def test_ids_are_below_the_vocabulary_and_no_special_tokens_are_added(pair: Pair) -> None:
     for backend in pair:
         ids = backend.encode("prove the theorem")
-        assert ids.dtype == np.int32
+        assert ids.dtype == np.uint32
         assert 0 < ids.min() <= ids.max() < backend.vocabulary
         assert not {101, 102} & set(ids.tolist())
 
@@ -179,11 +179,11 @@ def test_altered_files_are_read_or_refused(tokenizer_json: str) -> None:
     assert 0 < refused < 300
 
 
-@given(hnp.arrays(np.int32, st.integers(0, 60), elements=st.integers(1, 99)), st.integers(1, 70))
+@given(hnp.arrays(np.uint32, st.integers(0, 60), elements=st.integers(1, 99)), st.integers(1, 70))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_window_keeps_head_and_tail(ids: np.ndarray, limit: int) -> None:
     kept = window(ids, limit)
-    assert kept.dtype == np.int32
+    assert kept.dtype == np.uint32
     assert 1 <= kept.size <= limit
     if ids.size <= limit:
         assert kept.tolist() == (ids.tolist() or [0])
@@ -194,11 +194,33 @@ def test_a_window_keeps_head_and_tail(ids: np.ndarray, limit: int) -> None:
         assert kept[limit - tail :].tolist() == ids[ids.size - tail :].tolist()
 
 
-@given(st.lists(hnp.arrays(np.int32, st.integers(1, 20), elements=st.integers(1, 99)), max_size=10))
+some_rows = st.lists(hnp.arrays(np.uint32, st.integers(0, 20), elements=st.integers(1, 99)), max_size=10)
+
+
+@given(some_rows)
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_padding_keeps_every_row_and_fills_with_zeros(rows: list[np.ndarray]) -> None:
-    block = pad(rows)
-    assert block.dtype == np.int32
-    assert block.shape == (len(rows), max((row.size for row in rows), default=1))
-    assert [line[line != 0].tolist() for line in block] == [row.tolist() for row in rows]
-    assert int(block.sum()) == sum(int(row.sum()) for row in rows)
+def test_a_block_keeps_every_row_and_fills_with_zeros(rows: list[np.ndarray]) -> None:
+    ragged = Ragged.of(rows)
+    for start in range(len(rows) + 1):
+        some = rows[start:]
+        block = ragged.block(start, len(rows))
+        assert block.dtype == np.int32
+        assert block.shape == (len(some), max(1, max((row.size for row in some), default=1)))
+        assert [line[line != 0].tolist() for line in block] == [row.tolist() for row in some]
+
+
+@given(some_rows, st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_rows_are_taken_in_any_order_and_any_of_them(rows: list[np.ndarray], chance: random.Random) -> None:
+    order = [chance.randrange(len(rows)) for _ in range(2 * len(rows))]
+    taken = Ragged.of(rows).take(np.array(order, np.int64))
+    assert [row.tolist() for row in taken.rows()] == [rows[row].tolist() for row in order]
+    assert taken.lengths.tolist() == [rows[row].size for row in order]
+
+
+@given(some_rows, st.integers(1, 25))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_windows_of_rows_are_those_of_each(rows: list[np.ndarray], limit: int) -> None:
+    windows = Ragged.of(rows).window(limit)
+    expected = [window(row, limit).tolist() if row.size else [] for row in rows]
+    assert [row.tolist() for row in windows.rows()] == expected

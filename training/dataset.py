@@ -26,28 +26,31 @@ class Encoded:
     """Prompts as the network reads them.
 
     Attributes:
-        ids: a row int32 [T] per prompt, within the window of tokens.
+        ids: of each prompt, within the window of tokens.
         features: float32 [N, F].
     """
 
-    ids: list[NDArray[np.int32]]
+    ids: tokens.Ragged
     features: NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.features)
 
     def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Token ids int64 [B, T], padded with 0, and features float32 [B, F] of some rows."""
-        ids = torch.from_numpy(tokens.pad([self.ids[row] for row in rows])).long()  # [B, T]
-        return ids, torch.from_numpy(self.features[rows])  # [B, T], [B, F]
+        block = self.ids.take(np.asarray(rows, np.int64)).block(0, len(rows))
+        return torch.from_numpy(block).long(), torch.from_numpy(self.features[rows])  # [B, T], [B, F]
+
+    def take(self, rows: NDArray[np.int64]) -> "Encoded":
+        """Some of the rows."""
+        return Encoded(self.ids.take(rows), self.features[rows])
 
 
 def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
     """Tokenise and measure ``prompts`` as serving does."""
     tokenizer = tokens.load(base.tokenizer_json)
-    whole = tokenizer.encode_batch([prompt.text for prompt in prompts])
     return Encoded(
-        ids=[tokens.window(row, max_tokens) for row in whole],
+        ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(max_tokens),
         features=np.array([featurize(prompt) for prompt in prompts], np.float32),
     )
 
@@ -98,7 +101,7 @@ class DataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """In order of length, which keeps padding small."""
-        lengths = np.array([self.encoded.ids[row].size for row in self.validation_rows])
+        lengths = self.encoded.ids.lengths[self.validation_rows]
         return self._loader(self.validation_rows[np.argsort(lengths, kind="stable")].tolist())
 
     def _loader(self, sampler: Sized) -> DataLoader[Batch]:

@@ -147,7 +147,7 @@ def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: T
 def predict(network: Network, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Logits float64 [len(rows), K] of some rows."""
     logits = np.empty((len(rows), network.head.out_features))
-    order = np.argsort([encoded.ids[row].size for row in rows], kind="stable")
+    order = np.argsort(encoded.ids.lengths[rows], kind="stable")
     for start in range(0, len(order), PREDICT_ROWS):
         block = order[start : start + PREDICT_ROWS]
         logits[block] = network(*encoded.block(rows[block])).numpy()

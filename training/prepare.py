@@ -44,7 +44,7 @@ class Prepared:
             [self.records[row] for row in rows.tolist()],
             self.labels.take(rows),
             self.groups[rows],
-            Encoded([self.encoded.ids[row] for row in rows], self.encoded.features[rows]),
+            self.encoded.take(rows),
         )
 
 
