@@ -329,6 +329,57 @@ def inspect(router_path: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.option(
+    "--prompts", "paths", multiple=True, type=FILE, help="Records to time; the starter corpus else."
+)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Of each figure.")
+@click.option(
+    "--count", type=click.IntRange(10, 100_000), default=1000, show_default=True, help="Prompts of a kind."
+)
+@click.option(
+    "--junk",
+    type=click.IntRange(0),
+    default=1_000_000,
+    show_default=True,
+    help="Prompts before memory is read.",
+)
+@click.option(
+    "--yardsticks/--no-yardsticks", default=True, show_default=True, help="Compare; needs [distill]."
+)
+@json_option
+def bench(
+    router_path: Path,
+    paths: tuple[Path, ...],
+    rounds: int,
+    count: int,
+    junk: int,
+    yardsticks: bool,
+    as_json: bool,
+) -> None:
+    """Time decisions of ROUTER here: per length, hostile requests, stages, throughput, load, memory."""
+    from router_model import table
+    from router_model.bench.bench import bench as run
+    from router_model.bench.requests import real
+    from router_model.data.corpus import starter_paths
+    from router_model.router import Router
+
+    calls, missing = compared(Router.load(router_path)) if yardsticks else ({}, {})
+    with progress("timing") as stage_done:
+        result = run(
+            router_path,
+            {"real mix": real(paths or starter_paths(), count)},
+            calls,
+            rounds=rounds,
+            count=count,
+            junk=junk,
+            done=stage_done,
+        )
+    result["yardsticks_missing"] = missing
+    return echo_json(result) if as_json else click.echo(table.bench(result))
+
+
+@main.command()
 @click.option(
     "--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True, help="Name or folder."
 )
@@ -368,6 +419,26 @@ def starter(out: Path, share: float, seed: int, as_json: bool) -> None:
     if as_json:
         return echo_json({"out": str(out), **rows})
     return click.echo(f"{out}: {rows['train']} rows to train on, {rows['test']} held out")
+
+
+def compared(router: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The yardsticks that can be run here, and why the others cannot."""
+    try:
+        from router_model.training import yardsticks
+    except (ImportError, RouterModelError) as error:
+        return {}, {"all": str(error)}
+    makers = {
+        "hugging_face_float32": lambda: yardsticks.hugging_face_float32(router),
+        "numpy": lambda: yardsticks.numpy_floor(router),
+        "minilm_int8": yardsticks.minilm_int8,
+    }
+    calls, missing = {}, {}
+    for name, make in makers.items():
+        try:
+            calls[name] = make()
+        except (ImportError, RouterModelError) as error:
+            missing[name] = str(error)
+    return calls, missing
 
 
 def read_prompts(source: Path | None, lines: bool) -> list[str]:

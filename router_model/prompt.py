@@ -5,7 +5,7 @@ schemas, system reminders and base64 data, cut to a window of characters. Anythi
 out for some input raises ``PROMPT_VERSION``: an artifact is bound to the version it was trained on.
 
 The work is bounded whatever the request: of a long text the ends are read, of a long conversation its
-first and last messages, of many parts the first. What is left out still counts: a text by its length, the
+first and last messages, of many parts too. What is left out still counts: a text by its length, the
 messages between by a sample of them.
 """
 
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from router_model.errors import PromptError
 
@@ -21,10 +21,10 @@ PROMPT_VERSION = 2
 MAX_ASCII_CHARACTERS = 2048
 MAX_OTHER_CHARACTERS = 1024  # other scripts take more tokens a character
 REACH = 16 * MAX_ASCII_CHARACTERS  # of a text, from its ends, is searched for what to leave out
-MAX_REMOVALS = 64  # of reminders and of base64 runs each, so that hostile text costs bounded work
-FIRST_MESSAGES, LAST_MESSAGES = 16, 32
-SAMPLED_MESSAGES = 48  # of those between
-MAX_PARTS = 32  # of a message
+MAX_REMOVALS = 16  # of reminders and of base64 runs each, so that hostile text costs bounded work
+FIRST_MESSAGES, LAST_MESSAGES = 8, 24
+SAMPLED_MESSAGES = 16  # of those between
+MAX_PARTS = 16  # of a message, from both ends
 MAX_MEMBERS = 256  # of the arguments of all tool calls that are objects
 
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
@@ -75,9 +75,12 @@ class _Found:
     parts_left: int = MAX_PARTS
     members_left: int = MAX_MEMBERS
 
-    def parts(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """As many of a message's parts as may still be read."""
-        for part in islice(parts, self.parts_left):
+    def parts(self, parts: Sequence[Any]) -> Iterator[Any]:
+        """As many of a message's parts as may still be read, from both ends."""
+        left = max(0, self.parts_left)
+        if len(parts) > left:
+            parts = [*parts[: left - left // 2], *parts[len(parts) - left // 2 :]]
+        for part in parts:
             self.parts_left -= 1
             yield part
 
@@ -118,7 +121,7 @@ def _read_messages(system: Any, messages: Sequence[Any]) -> Prompt:
     texts: list[str] = []  # the last first
     last_user = ""
     for message in reversed(shown):
-        if message.__class__ is not dict and not isinstance(message, Mapping):
+        if not _is_object(message):
             raise PromptError(
                 f"a message is {type(message).__name__}; give objects with 'role' and 'content'"
             )
@@ -154,7 +157,7 @@ def _between(messages: Sequence[Any]) -> tuple[int, _Found]:
     found, characters = _Found(), 0
     sample = messages[:: -(-len(messages) // SAMPLED_MESSAGES)]
     for message in sample:
-        if isinstance(message, Mapping):
+        if _is_object(message):
             found.parts_left = MAX_PARTS
             characters += len(_message(message, found)) + 2
     counts = [count * len(messages) // len(sample) for count in (found.calls, found.results, found.images)]
@@ -187,7 +190,7 @@ def _message(message: Mapping[str, Any], found: _Found) -> str:
     if "tool_calls" in message:
         calls = message["tool_calls"]
         if isinstance(calls, Sequence) and not isinstance(calls, str):
-            functions = [call.get("function") for call in found.parts(calls) if isinstance(call, Mapping)]
+            functions = [call.get("function") for call in found.parts(calls) if _is_object(call)]
             text = "\n".join(filter(None, [text, *(_call(function, found) for function in functions)]))
     return text
 
@@ -195,7 +198,7 @@ def _message(message: Mapping[str, Any], found: _Found) -> str:
 def _content(content: Any, found: _Found) -> str:
     if isinstance(content, str):
         return content
-    if isinstance(content, Mapping):
+    if _is_object(content):
         return _part(content, found)
     if isinstance(content, Sequence) and not isinstance(content, bytes):
         return "\n".join(filter(None, (_flat_part(part, found) for part in found.parts(content))))
@@ -205,7 +208,7 @@ def _content(content: Any, found: _Found) -> str:
 def _flat_part(part: Any, found: _Found) -> str:
     if isinstance(part, str):
         return part
-    return _part(part, found) if isinstance(part, Mapping) else ""
+    return _part(part, found) if _is_object(part) else ""
 
 
 def _part(part: Mapping[str, Any], found: _Found) -> str:
@@ -223,6 +226,10 @@ def _part(part: Mapping[str, Any], found: _Found) -> str:
     return ""
 
 
+def _is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return value.__class__ is dict or isinstance(value, Mapping)  # the first is four times faster
+
+
 def _kind(part: Mapping[str, Any]) -> str:
     kind = part.get("type")
     return kind if isinstance(kind, str) else ""
@@ -234,14 +241,14 @@ def _result_texts(content: Any, found: _Found) -> Iterator[str]:
     for part in found.parts(parts) if isinstance(parts, Sequence) else ():
         if isinstance(part, str):
             yield part
-        elif isinstance(part, Mapping) and _kind(part) not in RESULTS:
+        elif _is_object(part) and _kind(part) not in RESULTS:
             yield _part(part, found)
 
 
 def _call(call: Any, found: _Found) -> str:
     """A tool call as its name and arguments."""
     found.calls += 1
-    if not isinstance(call, Mapping):
+    if not _is_object(call):
         return ""
     arguments = call.get("arguments", call.get("input", ""))
     if not isinstance(arguments, str):
@@ -261,7 +268,7 @@ def _few(value: Any, found: _Found) -> Any:
     """Of a JSON value so many members as may still be read, their strings cut to what a window shows."""
     if isinstance(value, str):
         return _both_ends(value)
-    if isinstance(value, Mapping):
+    if _is_object(value):
         return {_few(key, found): _few(member, found) for key, member in found.members(value.items())}
     if isinstance(value, list | tuple):
         return [_few(member, found) for member in found.members(value)]
@@ -275,9 +282,10 @@ def _clean(text: str) -> tuple[str, int]:
         text = _ends(text, REACH)
     else:
         beyond = 0
-    if REMINDER_OPEN in text:
+    # One character is looked for first: it is found missing in a third of the time of a word.
+    if "<" in text and REMINDER_OPEN in text:
         text = _without_reminders(text)
-    if BASE64_MARK in text:
+    if ";" in text and BASE64_MARK in text:
         text = _without_base64(text)
     text = text.strip()
     return text, len(text) + beyond

@@ -278,6 +278,10 @@ class Router:
         sufficiency[order] = ordered
         return sufficiency, lengths > self._max_tokens
 
+    def forget(self) -> None:
+        """Empty the tokenizer's cache, where it has one, as a benchmark wants it."""
+        self._tokenizer.forget()
+
     def _verify(self) -> None:
         """Route the artifact's probes: a tokenizer or runtime that computes otherwise must not go unseen."""
         manifest = self.artifact.manifest

@@ -1,6 +1,7 @@
 """Results as lines of text that line up, for people at a terminal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from router_model.artifact import Artifact
 from router_model.router import Decision
@@ -92,3 +93,28 @@ def printable(text: str) -> str:
 
 def _interval(interval: tuple[float, float]) -> str:
     return f"[{interval[0]:.1%}, {interval[1]:.1%}]"
+
+
+def bench(result: dict[str, Any]) -> str:
+    """The benchmark's figures: a line per kind of request, then memory and the rest."""
+    rows = [["microseconds", "p50", "p90", "p99", "max", "cold p50", "a second", "in a batch"]]
+    for name, one in result["route"].items():
+        warm, rate = one["warm"]["median"], result["per_second"][name]
+        times = [f"{value:.1f}" for value in (*warm.values(), one["cold"]["p50"])]
+        rows.append([name, *times, f"{rate['one_by_one']}", f"{rate['batch']}"])
+    worst, process = result["hostile"]["worst"], result["process"]
+    stages = result["route"]["real mix"]["stages"].items()
+    lines = [
+        columns(rows),
+        f"\nhostile requests of a megabyte: at worst {worst['p50']} microseconds ({worst['class']})",
+        "a decision on the real mix: "
+        + ", ".join(f"{name} {stage['microseconds']:.1f}" for name, stage in stages),
+        f"import and load {process['import_and_load_ms']:.0f} ms, {process['ready_mb']:.0f} MB when ready"
+        + (f", {process['after_junk_mb']:.0f} MB after junk" if "after_junk_mb" in process else ""),
+    ]
+    for name, one in result["route"].items():
+        lines += [
+            f"{name}: {times} times faster than {other}" for other, times in one["times_faster"].items()
+        ]
+    lines += [f"not run: {name}: {why}" for name, why in result["yardsticks_missing"].items()]
+    return "\n".join([*lines, ", ".join(f"{name} {value}" for name, value in result["machine"].items())])

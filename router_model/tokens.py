@@ -92,6 +92,10 @@ class Tokenizer(Protocol):
         """Ids of each text."""
         ...
 
+    def forget(self) -> None:
+        """Empty the cache of words, where there is one."""
+        ...
+
 
 class NanoTokenizer:
     """nanotoken: WordPiece only.
@@ -121,6 +125,10 @@ class NanoTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> Ragged:
         """Ids of each text; on the calling thread."""
         return Ragged(*self._tokenizer.encode_batch(texts, add_special_tokens=False, parallel=False))
+
+    def forget(self) -> None:
+        """Empty the calling thread's cache of words."""
+        self._tokenizer.clear_cache()
 
 
 class HuggingFaceTokenizer:
@@ -152,6 +160,9 @@ class HuggingFaceTokenizer:
         """Ids of each text."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return Ragged.of(encoding.ids for encoding in encodings)
+
+    def forget(self) -> None:
+        """Nothing to do: its cache is of no account."""
 
 
 def _refuse_huge_ids(tokenizer_json: str) -> None:

@@ -1,0 +1,101 @@
+"""The whole benchmark of one router, as plain data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from router_model.bench import fresh, requests, stages, timing
+from router_model.prompt import Request
+from router_model.router import Router
+
+HOSTILE_CALLS = 15
+SLOW_CALLS = 40  # of a yardstick that takes milliseconds
+SLOW = 2000.0  # microseconds
+Call = Callable[[Request], object]
+Done = Callable[[str, float], None]
+
+
+def bench(
+    router_path: Path,
+    real: Mapping[str, Sequence[Request]],
+    yardsticks: Mapping[str, Call],
+    *,
+    rounds: int = 5,
+    count: int = 1000,
+    junk: int = 1_000_000,
+    done: Done = lambda stage, share: None,
+) -> dict[str, Any]:
+    """Time a router from the request to the ``Decision``, and against yardsticks in the same rounds.
+
+    Args:
+        real: by name, requests to time beside English of known lengths.
+        yardsticks: by name, what takes the same requests.
+        rounds: each figure is a median over so many, and their best is given beside it.
+        count: distinct prompts of each length.
+        junk: distinct prompts of random letters, after which memory is read.
+        done: called with what is done and its share of the whole.
+
+    Raises:
+        FileError, ArtifactError, TokenizerError: as ``Router.load``.
+    """
+    router = Router.load(router_path)
+    english = {f"{n} tokens": requests.english(n, count) for n in requests.LENGTHS}
+    classes: dict[str, Sequence[Request]] = {**english, **real}
+    parts = len(classes) + 3
+    result: dict[str, Any] = {"unit": "microseconds", "rounds": rounds, "machine": fresh.machine()}
+    result["route"] = {}
+    for position, (name, prompts) in enumerate(classes.items()):
+        done(name, position / parts)
+        result["route"][name] = _of_class(router, prompts, yardsticks, rounds)
+    done("hostile requests", len(classes) / parts)
+    result["hostile"] = hostile(router, rounds)
+    done("throughput", (len(classes) + 1) / parts)
+    result["per_second"] = {name: _throughput(router, prompts, rounds) for name, prompts in classes.items()}
+    done("memory", (len(classes) + 2) / parts)
+    result["process"] = fresh.measure(router_path, junk)
+    return result
+
+
+def hostile(router: Router, rounds: int) -> dict[str, Any]:
+    """Each class of a megabyte, its median and maximum; "worst" is the class of the largest median."""
+    classes = {}
+    for name, make in requests.HOSTILE.items():
+        request = make()
+        times = [timing.laps(router.route, [request] * HOSTILE_CALLS) for _ in range(rounds)]
+        best = timing.over_rounds(times)["best"]
+        classes[name] = {"p50": best["p50"], "max": best["max"]}
+    worst = max(classes, key=lambda name: classes[name]["p50"])
+    return {"worst": {"class": worst, **classes[worst]}, "classes": classes}
+
+
+def _of_class(
+    router: Router, prompts: Sequence[Request], yardsticks: Mapping[str, Call], rounds: int
+) -> dict[str, Any]:
+    calls: dict[str, Call] = {"router": router.route, **yardsticks}
+    asked = {name: prompts if _quick(call, prompts) else prompts[:SLOW_CALLS] for name, call in calls.items()}
+    timed = timing.compare(calls, asked, rounds, router.forget)
+    ours = timed.pop("router")
+    medians = {name: one["warm"]["median"]["p50"] for name, one in timed.items()}
+    return {
+        "prompts": len(prompts),
+        **ours,
+        "stages": stages.shares(router, prompts),
+        "yardsticks": timed,
+        "times_faster": {
+            name: round(p50 / ours["warm"]["median"]["p50"], 1) for name, p50 in medians.items()
+        },
+    }
+
+
+def _quick(call: Call, prompts: Sequence[Request]) -> bool:
+    return timing.summary(timing.laps(call, prompts[:5]))["p50"] < SLOW
+
+
+def _throughput(router: Router, prompts: Sequence[Request], rounds: int) -> dict[str, float]:
+    def one_by_one(every: Sequence[Request]) -> None:
+        for prompt in every:
+            router.route(prompt)
+
+    one = timing.per_second(one_by_one, prompts, rounds)
+    batch = timing.per_second(router.route_batch, prompts, rounds)
+    return {"one_by_one": one, "batch": batch, "times": round(batch / one, 2)}
