@@ -25,21 +25,20 @@ def share(text: str, kind: str) -> float:
 def test_shares_and_counts_are_those_of_counting_one_by_one(text: str) -> None:
     prompt = read(text)
     found = named(prompt)
-    assert found["digit_share"] == pytest.approx(share(prompt.text, digits))
-    assert found["punctuation_share"] == pytest.approx(share(prompt.text, punctuation))
-    assert found["capital_share"] == pytest.approx(share(prompt.text, ascii_uppercase))
-    assert found["non_ascii_share"] == pytest.approx(
-        sum(not c.isascii() for c in prompt.text) / max(len(prompt.text), 1)
+    assert found["symbol_share"] == pytest.approx(share(prompt.text, digits + punctuation + ascii_uppercase))
+    assert found["extra_bytes"] == pytest.approx(
+        (len(prompt.text.encode()) - len(prompt.text)) / max(len(prompt.text), 1)
     )
     assert found["log_lines"] == pytest.approx(log(1 + prompt.text.count("\n")))
     assert found["log_code_fences"] == pytest.approx(log(1 + prompt.text.count("```")))
-    assert all(0 <= found[name] <= 1 for name in FEATURES if name.endswith("_share"))
+    assert 0 <= found["symbol_share"] <= 1
+    assert 0 <= found["extra_bytes"] <= 3
 
 
 def test_characters_are_those_of_the_whole_text_and_shares_those_of_the_window() -> None:
     found = named(read("a" * 2000 + "7" * 100_000 + "a" * 1000))
     assert found["log_characters"] == pytest.approx(log(1 + 103_000))
-    assert found["digit_share"] == 0
+    assert found["symbol_share"] == 0
 
 
 def test_turns_tools_and_images_are_counted() -> None:
