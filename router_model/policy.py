@@ -84,7 +84,7 @@ class Policy:
         return self._find("budget", budget) if quality is None else self._find("quality", quality)
 
     def _find(self, dial: Dial, value: float | None) -> OperatingPoint:
-        if value.__class__ is float and (exact := self._exact.get((dial, value))):  # type: ignore[arg-type]
+        if value.__class__ is float and (exact := self._exact.get((dial, value))):
             return exact
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
             raise DialError(f"{dial}={value!r}: give a share above 0 and at most 1, such as {dial}=0.95")

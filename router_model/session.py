@@ -94,7 +94,7 @@ class _Seat:
     def __init__(self, session: Any, features: int, tiers: int) -> None:
         self._session = session
         self._sufficiency = np.zeros((1, tiers), np.float32)
-        self.read_sufficiency: Callable[[], list[float]] = memoryview(self._sufficiency[0]).tolist
+        self.read_sufficiency: Callable[[], list[float]] = self._sufficiency[0].tolist
         self.features = np.zeros((1, features), np.float32)
         self.write_features: Callable[..., None] = Struct(f"{features}f").pack_into
         self.rows: dict[int, tuple[NDArray[np.uint32], Any]] = {}

@@ -182,7 +182,7 @@ def _unfolded(vocabulary: int, tiers: int) -> bytes:
         ("Add", ["deep", "flat"], "logits"),  # [B, K]
         ("Sigmoid", ["logits"], "sufficiency"),  # [B, K]
     ]
-    attributes = {"mask": {"to": TensorProto.FLOAT}, "joined": {"axis": 1}}
+    attributes: dict[str, Any] = {"mask": {"to": TensorProto.FLOAT}, "joined": {"axis": 1}}
     graph = helper.make_graph(
         [
             helper.make_node(kind, inputs, [output], **attributes.get(output, {}))
