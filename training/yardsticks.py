@@ -78,8 +78,10 @@ def numpy_floor(router: Router) -> Call:
     return call
 
 
-def minilm_int8() -> Call:
+def minilm_int8(router: Router) -> Call:
     """all-MiniLM-L6-v2, quantised to int8 dynamically, with Hugging Face's tokenizer, on one thread.
+
+    It embeds and decides nothing; nothing of ``router`` is used.
 
     Raises:
         MissingExtraError: its weights or packages are not installed.
@@ -95,6 +97,13 @@ def minilm_int8() -> Call:
         return session.run(None, {"token_ids": ids[np.newaxis].astype(np.int64)})[0]
 
     return call
+
+
+YARDSTICKS: dict[str, Callable[[Router], Call]] = {
+    "hugging_face_float32": hugging_face_float32,
+    "numpy": numpy_floor,
+    "minilm_int8": minilm_int8,
+}
 
 
 def _minilm_graph(folder: Path) -> bytes:

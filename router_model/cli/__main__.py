@@ -1,0 +1,5 @@
+"""``python -m router_model.cli``."""
+
+from router_model.cli.commands import main
+
+main()

@@ -1,0 +1,43 @@
+"""``router-model evaluate``."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from router_model.cli.options import FILE, json_option, skip_bad_option
+from router_model.terminal import echo_json
+
+
+@click.command()
+@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("data", nargs=-1, required=True, type=FILE)
+@click.option(
+    "--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default."
+)
+@click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval.")
+@skip_bad_option
+@json_option
+def evaluate(
+    router_path: Path,
+    data: tuple[Path, ...],
+    ladder_path: Path | None,
+    resamples: int,
+    skip_bad: bool,
+    as_json: bool,
+) -> None:
+    """Measure ROUTER on the labelled records of DATA."""
+    from router_model.ladder import Ladder
+    from router_model.router import Router
+    from router_model.training.config import TrainConfig
+    from router_model.training.evaluation.evaluate import evaluate as run
+    from router_model.training.evaluation.table import render
+
+    ladder = Ladder.read(ladder_path) if ladder_path else None
+    router = Router.load(router_path)
+    found = run(router, data, ladder, TrainConfig(resamples=resamples), skip_bad=skip_bad)
+    guard = router.artifact.manifest.guard
+    if as_json:
+        return echo_json({**dataclasses.asdict(found), "guard": guard})
+    click.echo(render(found))
+    return click.echo(f"\nguard: {guard['message']}")

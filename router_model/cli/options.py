@@ -1,0 +1,55 @@
+"""Options that several commands take, each written once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
+)
+skip_bad_option = click.option(
+    "--skip-bad", is_flag=True, help="Count bad rows and go on, instead of stopping."
+)
+quality_option = click.option(
+    "--quality", type=float, help="Keep this share of the strongest tier's quality."
+)
+budget_option = click.option(
+    "--budget", type=float, help="Spend at most this share of the strongest tier's cost."
+)
+ladder_option = click.option("--ladder", "ladder_path", required=True, type=FILE, help="Tiers, YAML or JSON.")
+
+
+def train_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The settings of ``TrainConfig`` that both training commands take."""
+    options = [
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."
+        ),
+        click.option(
+            "--bar", type=float, default=0.5, show_default=True, help="Outcome from which an answer suffices."
+        ),
+        click.option(
+            "--margin", type=float, help="Instead: suffices within this of the strongest tier's outcome."
+        ),
+        click.option(
+            "--epochs", type=int, default=12, show_default=True, help="Passes over the data at most."
+        ),
+        click.option("--batch-size", type=int, default=128, show_default=True, help="Prompts per step."),
+        click.option(
+            "--learning-rate", type=float, default=2e-3, show_default=True, help="Of the dense layers."
+        ),
+        click.option(
+            "--max-tokens", type=int, default=512, show_default=True, help="Window of tokens per prompt."
+        ),
+        click.option(
+            "--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval."
+        ),
+        click.option("--base", "base_path", type=FILE, help="Base encoder; the one that ships by default."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

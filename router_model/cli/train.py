@@ -1,0 +1,58 @@
+"""``router-model train``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from router_model.cli.options import FILE, FOLDER, json_option, ladder_option, skip_bad_option, train_options
+from router_model.terminal import echo_json, progress
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, type=FILE)
+@ladder_option
+@click.option("--out", required=True, type=FILE, help="The artifact to write.")
+@click.option("--quality", type=float, default=0.95, show_default=True, help="The artifact's default dial.")
+@click.option("--report", type=FOLDER, help="Folder for a page with plots.")
+@train_options
+@skip_bad_option
+@json_option
+def train(
+    data: tuple[Path, ...],
+    ladder_path: Path,
+    out: Path,
+    report: Path | None,
+    base_path: Path | None,
+    skip_bad: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train a router on the records of DATA and write one ONNX file."""
+    from router_model.base import Base
+    from router_model.ladder import Ladder
+    from router_model.training.config import TrainConfig
+
+    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
+    base = Base.read(base_path) if base_path else None
+
+    # Below the checks, for these bring torch: a wrong request is to be refused at once.
+    from router_model.training.evaluation.table import render
+    from router_model.training.train import train as run
+
+    with progress("training") as stage_done:
+        trained = run(
+            data, ladder, out, config, base=base, report=report, skip_bad=skip_bad, stage_done=stage_done
+        )
+    if as_json:
+        return echo_json(dataclasses.asdict(trained))
+    click.echo(render(trained.evaluation))
+    click.echo(f"\nguard: {trained.guard['message']}")
+    click.echo(
+        f"{trained.out}: {trained.bytes / 1e6:.1f} MB, {trained.precision}, from {trained.rows} rows "
+        f"in {trained.groups} groups, {trained.seconds:.0f} s"
+    )
+    if trained.report:
+        click.echo(f"report: {trained.report}")
+    return None
