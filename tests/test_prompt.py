@@ -285,7 +285,7 @@ def test_any_string_gives_valid_unicode_within_the_window(text: str) -> None:
         (None, "cannot route NoneType"),
         (7, "cannot route int"),
         ({"role", "user"}, "cannot route set"),
-        (b"hello", "holds no messages"),
+        (b"hello", "cannot route bytes"),
         ([], "at least one message"),
         ({}, "none of 'messages', 'input' and 'role'"),
         ({"prompt": "hello"}, "none of 'messages', 'input' and 'role'"),
