@@ -1,6 +1,6 @@
 """A network to an ONNX graph: pooling is linear, so the first layer folds into the token table.
 
-The folded table A [V, 64] holds, for each token, its addend to the hidden layer's input, to each tier's
+The folded table A [V, 128] holds, for each token, its addend to the hidden layer's input, to each tier's
 logit, and to the negative of each logit: past the ReLU, relu(x) - relu(-x) gives the wide part back, so
 that one table, one product and one head do the work of both. Quantised, A is int8 with a step per column
 and the token weights are 1 to 127, so that neither saturates where VNNI is missing.
@@ -49,12 +49,12 @@ class Folded:
     """The network as the graph computes it.
 
     Attributes:
-        table: float32 [V, 63]; the graph's last column is the total of the weights.
+        table: float32 [V, 127]; the graph's last column is the total of the weights.
         weight: float32 [V], of each token in the mean; 0 for the pad.
         dominant: the factor of the total, ``DOMINANCE`` times the length of the table's longest row.
         feature_matrix: float32 [F, F + 1], to features standardised into [0, 1] and a column of ones.
         feature_offset: float32 [F + 1].
-        known: float32 [F + 1, 64], what the features add to the mean; the last row is the bias.
+        known: float32 [F + 1, 128], what the features add to the mean; the last row is the bias.
         head: float32 [128, K], calibrated.
         head_bias: float32 [K].
     """
@@ -142,10 +142,10 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     weight[PAD] = 0.0
     identity = torch.eye(network.head.out_features, dtype=torch.float64)  # [K, K]
     unused = torch.zeros(len(identity), 1, dtype=torch.float64)  # [K, 1], of the total
-    head = torch.cat([network.head.weight.double(), identity, -identity, unused], dim=1)  # [K, 64]
+    head = torch.cat([network.head.weight.double(), identity, -identity, unused], dim=1)  # [K, 128]
     factor = torch.from_numpy(calibration.scale)  # [K]
     offset = torch.from_numpy(calibration.offset)  # [K]
-    table = torch.cat([deep, wide, -wide], dim=1)  # [V, 63]
+    table = torch.cat([deep, wide, -wide], dim=1)  # [V, 127]
     dominant = DOMINANCE * max(1.0, float(table.norm(dim=1).max()))
     feature_matrix, feature_offset, known = _fold_features(network, dominant)
     return Folded(
@@ -171,8 +171,8 @@ def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, tor
     wide = network.wide_features.weight.double()  # [K, F]
     weights = torch.cat([network.hidden.weight.double()[:, columns:], wide, -wide])  # [127, F]
     wide_bias = network.wide_features.bias.double()  # [K]
-    bias = torch.cat([network.hidden.bias.double(), wide_bias, -wide_bias]) - weights @ reach  # [63]
-    known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 64]
+    bias = torch.cat([network.hidden.bias.double(), wide_bias, -wide_bias]) - weights @ reach  # [127]
+    known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 128]
     known[:features, :-1] = (2 * weights * reach).T
     known[-1, :-1] = bias
     known[-1, -1] = -2 * dominant  # so that the total ends at the ReLU
@@ -182,11 +182,11 @@ def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, tor
 def float_graph(folded: Folded) -> bytes:
     """The graph in float32: exact, and four times the size."""
     nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 64]
+        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 128]
         helper.make_node("Gather", ["weight", "token_ids"], ["weights"]),  # [B, T]
         helper.make_node("Unsqueeze", ["weights", "one"], ["weights_row"]),  # [B, 1, T]
-        helper.make_node("MatMul", ["weights_row", "rows"], ["sum_row"]),  # [B, 1, 64]
-        helper.make_node("Squeeze", ["sum_row", "one"], ["sum"]),  # [B, 64]
+        helper.make_node("MatMul", ["weights_row", "rows"], ["sum_row"]),  # [B, 1, 128]
+        helper.make_node("Squeeze", ["sum_row", "one"], ["sum"]),  # [B, 128]
     ]
     total = np.full((len(folded.table), 1), folded.dominant, np.float32)
     constants = {"table": np.hstack([folded.table, total]), "weight": folded.weight}
@@ -200,16 +200,16 @@ def int8_graph(folded: Folded) -> bytes:
     # What rounding adds to a token's weight its row gives back, so that their product stays what it was;
     # on real prompts this takes the largest error from 0.06 to 0.007.
     given_back = (folded.weight / (weight * weight_step))[:, None]  # [V, 1]
-    table = np.hstack([folded.table, np.full_like(given_back, folded.dominant)]) * given_back  # [V, 64]
+    table = np.hstack([folded.table, np.full_like(given_back, folded.dominant)]) * given_back  # [V, 128]
     weight[PAD] = 0
-    step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [64]
+    step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [128]
     nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 64]
+        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 128]
         helper.make_node("Gather", ["weight", "token_ids"], ["weights"]),  # uint8 [B, T]
         helper.make_node("Unsqueeze", ["weights", "one"], ["weights_row"]),  # uint8 [B, 1, T]
-        helper.make_node("MatMulInteger", ["weights_row", "rows"], ["integer_row"]),  # int32 [B, 1, 64]
-        helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 64]
-        helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 64]
+        helper.make_node("MatMulInteger", ["weights_row", "rows"], ["integer_row"]),  # int32 [B, 1, 128]
+        helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 128]
+        helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 128]
     ]
     constants = {
         "table": np.rint(table / step).astype(np.int8),
@@ -230,15 +230,15 @@ def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _graph(pooling: list[onnx.NodeProto], constants: dict[str, Any], folded: Folded) -> bytes:
-    """Pooling nodes that give "sum" [B, 64], its last column the total, then what both precisions share."""
+    """Pooling nodes that give "sum" [B, 128], its last column the total, then what both precisions share."""
     factor = folded.dominant
     nodes = [
         *pooling,
-        helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 64], over the factor
+        helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 128], over the factor
         helper.make_node("Gemm", ["features", "feature_matrix", "feature_offset"], ["line"]),  # [B, F + 1]
         helper.make_node("HardSigmoid", ["line"], ["clipped"], alpha=1.0, beta=0.0),  # [B, F + 1]
-        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 64]
-        helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 64]
+        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 128]
+        helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 128]
         helper.make_node("Gemm", ["embedding", "head", "head_bias"], ["logits"]),  # [B, K]
         helper.make_node("Sigmoid", ["logits"], ["sufficiency"]),  # [B, K]
     ]
