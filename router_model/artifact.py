@@ -24,7 +24,8 @@ from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint
-from router_model.prompt import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS, PROMPT_VERSION
+from router_model.prompt import PROMPT_VERSION
+from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata, metadata_entry, refuse_external_data
 
 FORMAT = 1

@@ -16,12 +16,9 @@ from itertools import islice
 from typing import Any, TypeGuard
 
 from router_model.errors import PromptError
+from router_model.text import MAX_ASCII_CHARACTERS, both_ends, clean, window
 
 PROMPT_VERSION = 2
-MAX_ASCII_CHARACTERS = 2048
-MAX_OTHER_CHARACTERS = 1024  # other scripts take more tokens a character
-REACH = 16 * MAX_ASCII_CHARACTERS  # of a text, from its ends, is searched for what to leave out
-MAX_REMOVALS = 16  # of reminders and of base64 runs each, so that hostile text costs bounded work
 FIRST_MESSAGES, LAST_MESSAGES = 8, 24
 SAMPLED_MESSAGES = 16  # of those between
 MAX_PARTS = 16  # of a message, from both ends
@@ -32,11 +29,6 @@ IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
 CALLS = frozenset({"function_call", "custom_tool_call", "tool_use"})
 RESULTS = frozenset({"function_call_output", "custom_tool_call_output", "tool_result"})
 CALLS_AND_RESULTS = CALLS | RESULTS
-
-REMINDER_OPEN, REMINDER_CLOSE = "<system-reminder>", "</system-reminder>"
-BASE64_MARK = ";base64,"
-BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
-BASE64_OR_NOT = bytes(byte in BASE64 for byte in range(256))
 
 Request = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -102,8 +94,8 @@ def read(request: Request) -> Prompt:
         text = request.strip()
         characters = len(text)
         if characters > MAX_ASCII_CHARACTERS or "<" in text or ";" in text or not text.isascii():
-            text, characters = _clean(request)  # most prompts have no need of it, and are read at once
-            text = _window(text)
+            text, characters = clean(request)  # most prompts have no need of it, and are read at once
+            text = window(text)
         return Prompt(text, characters)
     system, messages = _body(request)
     if isinstance(messages, str):
@@ -128,24 +120,24 @@ def _read_messages(system: Any, messages: Sequence[Any]) -> Prompt:
             )
         role, results = message.get("role"), found.results
         found.parts_left = MAX_PARTS
-        text, length = _clean(_message(message, role, found))
+        text, length = clean(_message(message, role, found))
         if not text:
             continue
         characters += length + 2
         if not last_user and role == "user" and found.results == results:
-            last_user = _both_ends(text)
+            last_user = both_ends(text)
         else:
-            texts.append(_both_ends(text))
+            texts.append(both_ends(text))
     if system:
-        text, length = _clean(_content(system, found))
+        text, length = clean(_content(system, found))
         if text:
             characters += length + 2
-            texts.append(_both_ends(text))
+            texts.append(both_ends(text))
     if last_user:
         texts.append(last_user)
     texts.reverse()
     return Prompt(
-        _window("\n\n".join(texts)),
+        window("\n\n".join(texts)),
         max(0, characters - 2),
         len(messages),
         tools + found.calls + found.results,
@@ -282,77 +274,9 @@ def _compact(value: Any, found: _Found) -> str:
 def _few(value: Any, found: _Found) -> Any:
     """Of a JSON value so many members as may still be read, their strings cut to what a window shows."""
     if isinstance(value, str):
-        return _both_ends(value)
+        return both_ends(value)
     if _is_object(value):
         return {_few(key, found): _few(member, found) for key, member in found.members(value.items())}
     if isinstance(value, list | tuple):
         return [_few(member, found) for member in found.members(value)]
     return value
-
-
-def _clean(text: str) -> tuple[str, int]:
-    """The text within reach, without what is left out, and the length of the whole without it."""
-    beyond = len(text) - REACH
-    if beyond > 0:
-        text = _ends(text, REACH)
-    else:
-        beyond = 0
-    # One character is looked for first: it is found missing in a third of the time of a word.
-    if "<" in text and REMINDER_OPEN in text:
-        text = _without_reminders(text)
-    if ";" in text and BASE64_MARK in text:
-        text = _without_base64(text)
-    text = text.strip()
-    return text, len(text) + beyond
-
-
-def _without_reminders(text: str) -> str:
-    kept, start = [], 0
-    for _ in range(MAX_REMOVALS):
-        opened = text.find(REMINDER_OPEN, start)
-        closed = text.find(REMINDER_CLOSE, opened) if opened >= 0 else -1
-        if closed < 0:
-            break
-        kept.append(text[start:opened])
-        start = closed + len(REMINDER_CLOSE)
-    return "".join([*kept, text[start:]])
-
-
-def _without_base64(text: str) -> str:
-    # One byte a character, 1 where it may be base64: searching bytes is ten times faster than a pattern.
-    run = text.encode("latin-1", "replace").translate(BASE64_OR_NOT)
-    kept, start = [], 0
-    for _ in range(MAX_REMOVALS):
-        mark = text.find(BASE64_MARK, start)
-        if mark < 0:
-            break
-        data = mark + len(BASE64_MARK)
-        kept.append(text[start:data])
-        start = run.find(b"\0", data)
-        if start < 0:
-            return "".join(kept)
-    return "".join([*kept, text[start:]])
-
-
-def _both_ends(text: str) -> str:
-    """All of a text that a window can show, wherever in the whole it stands."""
-    most = MAX_ASCII_CHARACTERS
-    return text if len(text) <= 2 * most else text[:most] + text[-most:]
-
-
-def _window(text: str) -> str:
-    """Three quarters of the window from the head, one from the tail; lone surrogates become '?'."""
-    if text.isascii():
-        return text if len(text) <= MAX_ASCII_CHARACTERS else _ends(text, MAX_ASCII_CHARACTERS)
-    if len(text) > MAX_OTHER_CHARACTERS:
-        text = _ends(text, MAX_OTHER_CHARACTERS)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode()
-    return text
-
-
-def _ends(text: str, limit: int) -> str:
-    tail = limit // 4
-    return text[: limit - tail] + text[-tail:]

@@ -13,7 +13,8 @@ from router_model.artifact import DIGEST_KEY, MANIFEST_KEY, SEAL_BYTES, Artifact
 from router_model.errors import ArtifactCorruptError, ArtifactError, ArtifactVersionError, FileError
 from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.ladder import Ladder
-from router_model.prompt import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS, PROMPT_VERSION
+from router_model.prompt import PROMPT_VERSION
+from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata_entry
 
 FIELDS = {

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model.errors import PromptError
-from router_model.prompt import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS, MAX_REMOVALS, Prompt, read
+from router_model.prompt import Prompt, read
+from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS, MAX_REMOVALS
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
 ARGUMENTS = '{"city":"Paris"}'
@@ -308,3 +309,27 @@ def test_a_request_of_another_shape_is_refused_with_the_cure(request_: Any, says
 def test_a_prompt_error_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="cannot route"):
         read(object())  # type: ignore[arg-type]
+
+
+PIECES = st.sampled_from(
+    [
+        "word",
+        " ",
+        "\n",
+        "<",
+        ";",
+        "é",
+        "\ud800",
+        "<system-reminder>",
+        "</system-reminder>",
+        ";base64,",
+        "AB==",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=5), max_size=12), st.sampled_from([1, 1, 300]))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_string_is_read_as_the_one_message_that_holds_it(pieces: list[str], times: int) -> None:
+    text = "".join(pieces) * times
+    assert read(text) == read([{"role": "user", "content": text}])

@@ -57,15 +57,25 @@ def bench(
 
 
 def hostile(router: Router, rounds: int) -> dict[str, Any]:
-    """Each class of a megabyte, its median and maximum; "worst" is the class of the largest median."""
+    """Each class of a megabyte, its median and maximum; "worst" is the class of the largest median.
+
+    The tokenizer's cache is emptied before each call, since an adversary does not send the same twice.
+    """
     classes = {}
     for name, make in requests.HOSTILE.items():
         request = make()
-        times = [timing.laps(router.route, [request] * HOSTILE_CALLS) for _ in range(rounds)]
-        best = timing.over_rounds(times)["best"]
+        best = timing.over_rounds([_cold(router, request) for _ in range(rounds)])["best"]
         classes[name] = {"p50": best["p50"], "max": best["max"]}
     worst = max(classes, key=lambda name: classes[name]["p50"])
     return {"worst": {"class": worst, **classes[worst]}, "classes": classes}
+
+
+def _cold(router: Router, request: Request) -> list[float]:
+    times = []
+    for _ in range(HOSTILE_CALLS):
+        router.forget()
+        times += timing.laps(router.route, [request])
+    return sorted(times)
 
 
 def _of_class(

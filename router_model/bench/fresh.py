@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
     """The processor, its vector instructions, and the versions that decide the speed."""
     return {
         "processor": _processor("model name") or platform.processor() or platform.machine(),
-        "vnni": "avx512_vnni" in _processor("flags").split() or "avx_vnni" in _processor("flags").split(),
+        "vnni": not {"avx512_vnni", "avx_vnni"}.isdisjoint(_processor("flags").split()),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from router_model.cli.options import FILE, json_option, ladder_option, skip_bad_option, train_options
+from router_model.cli.options import (
+    FILE,
+    json_option,
+    ladder_option,
+    skip_bad_option,
+    train_options,
+    training_inputs,
+)
 from router_model.terminal import echo_json, progress
 
 
@@ -31,12 +38,7 @@ def crossval(
     **settings: Any,
 ) -> None:
     """Cross-validate the whole of training on the records of DATA."""
-    from router_model.base import Base
-    from router_model.ladder import Ladder
-    from router_model.training.config import TrainConfig
-
-    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
-    base = Base.read(base_path) if base_path else None
+    config, ladder, base = training_inputs(ladder_path, base_path, settings)
 
     from router_model.training.evaluation.crossval import crossval as run
     from router_model.training.evaluation.crossval import write_predictions

@@ -2,8 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from router_model.base import Base
+    from router_model.ladder import Ladder
+    from router_model.training.config import TrainConfig
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -53,3 +59,15 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def training_inputs(
+    ladder_path: Path, base_path: Path | None, settings: dict[str, Any]
+) -> "tuple[TrainConfig, Ladder, Base | None]":
+    """What ``train_options`` and the ladder name, checked: without torch, so refused at once."""
+    from router_model.base import Base
+    from router_model.ladder import Ladder
+    from router_model.training.config import TrainConfig
+
+    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
+    return config, ladder, Base.read(base_path) if base_path else None

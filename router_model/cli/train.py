@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from router_model.cli.options import FILE, FOLDER, json_option, ladder_option, skip_bad_option, train_options
+from router_model.cli.options import (
+    FILE,
+    FOLDER,
+    json_option,
+    ladder_option,
+    skip_bad_option,
+    train_options,
+    training_inputs,
+)
 from router_model.terminal import echo_json, progress
 
 
@@ -30,12 +38,7 @@ def train(
     **settings: Any,
 ) -> None:
     """Train a router on the records of DATA and write one ONNX file."""
-    from router_model.base import Base
-    from router_model.ladder import Ladder
-    from router_model.training.config import TrainConfig
-
-    config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
-    base = Base.read(base_path) if base_path else None
+    config, ladder, base = training_inputs(ladder_path, base_path, settings)
 
     # Below the checks, for these bring torch: a wrong request is to be refused at once.
     from router_model.training.evaluation.table import render

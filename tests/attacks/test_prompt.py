@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from router_model.errors import PromptError
 from router_model.features import featurize
-from router_model.prompt import MAX_ASCII_CHARACTERS, Prompt, read
+from router_model.prompt import Prompt, read
 from router_model.router import Router
+from router_model.text import MAX_ASCII_CHARACTERS
 
 MEGABYTE = 1 << 20
 KEYS = [
@@ -33,31 +34,37 @@ values = st.recursive(
 def readable(request: Any) -> Prompt | None:
     """The prompt, None where it is refused; any other error escapes."""
     try:
-        prompt = read(request)
+        return read(request)
     except PromptError:
         return None
+
+
+def in_bounds(prompt: Prompt) -> bool:
+    """Whether the text is valid Unicode and fits the window, and there is a turn."""
     prompt.text.encode()
-    assert len(prompt.text) <= MAX_ASCII_CHARACTERS
-    assert prompt.turns >= 1
-    return prompt
+    return len(prompt.text) <= MAX_ASCII_CHARACTERS and prompt.turns >= 1
 
 
 @given(values)
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_json_value_gives_a_prompt_or_a_prompt_error(value: Any) -> None:
-    readable(value)
+    prompt = readable(value)
+    assert prompt is None or in_bounds(prompt)
 
 
 @given(st.lists(st.dictionaries(words, values, max_size=5), min_size=1, max_size=4))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_list_of_objects_gives_a_prompt(messages: list[dict[str, Any]]) -> None:
-    assert readable(messages) is not None
+    prompt = readable(messages)
+    assert prompt is not None
+    assert in_bounds(prompt)
 
 
 @given(st.fixed_dictionaries({"system": values, "messages": values}))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_body_gives_a_prompt_or_a_prompt_error(body: dict[str, Any]) -> None:
-    readable(body)
+    prompt = readable(body)
+    assert prompt is None or in_bounds(prompt)
 
 
 def cjk(size: int) -> str:
