@@ -15,7 +15,9 @@ from torch.nn import functional as F
 from router_model.base import Base
 
 PAD = 0
-WIDTH = 128  # columns of the folded table: H hidden units, two for each tier and the total of the weights
+# Columns of the folded table: H hidden units, two for each tier and the total of the weights. As int8 a row
+# is one line of a processor's cache.
+WIDTH = 64
 REACH = 4.0  # standard deviations: beyond, a feature is as good as at the edge of what training saw
 CONSTANT = 1e-3  # a feature that varies less was constant in training, and has no say
 EMPTY = 1e-6  # weight of a text without tokens, so that its mean is zero and not 0/0

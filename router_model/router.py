@@ -12,14 +12,14 @@ from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
 from router_model.errors import ArtifactError, PromptError, RouterModelError, one_line
-from router_model.features import FEATURES, featurize
+from router_model.features import FEATURES, featurize, featurize_batch
 from router_model.ladder import Tier
 from router_model.policy import OperatingPoint, Policy
 from router_model.prompt import Prompt, Request
 from router_model.session import Session
 
 CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
-BLOCK_ROWS = 64  # of a batch: enough to share the call's cost, few enough to stay in the cache
+BLOCK_IDS = 16_384  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 
 
@@ -246,13 +246,15 @@ class Router:
         """As ``route_batch``, for requests that ``router_model.prompt.read`` has read."""
         point = self.policy.point(quality, budget)
         texts = [prompt.text for prompt in read]
+        characters = np.array([prompt.characters for prompt in read], np.int64)  # [N]
+        shown = np.array([len(text) for text in texts], np.int64)  # [N]
         sufficiency, tokens_over = self._sufficiency(read, texts)
         return Decisions(
             offers=self._offers,
             tier=self.policy.choose_batch(sufficiency, point, texts),
             sufficiency=sufficiency,
-            characters=np.array([prompt.characters for prompt in read], np.int64),
-            truncated=np.array([prompt.truncated for prompt in read], bool) | tokens_over,
+            characters=characters,
+            truncated=(characters > shown) | tokens_over,
             point=point,
         )
 
@@ -263,19 +265,17 @@ class Router:
 
         Blocks hold rows of like length, so that little of them is padding.
         """
-        whole = self._tokenizer.encode_batch(texts)
-        lengths = whole.lengths
-        order = np.argsort(lengths, kind="stable")
-        ids = whole.take(order).window(self._max_tokens)
-        features = np.array([featurize(prompt) for prompt in read], np.float32).reshape(
-            len(read), len(FEATURES)
-        )[order]
-        ordered = np.empty((len(read), len(self.ladder)), np.float32)
-        for start in range(0, len(order), BLOCK_ROWS):
-            end = min(start + BLOCK_ROWS, len(order))
-            ordered[start:end] = self._session.sufficiency(ids.block(start, end), features[start:end])
-        sufficiency = np.empty_like(ordered)
-        sufficiency[order] = ordered
+        ids = self._tokenizer.encode_batch(texts)
+        lengths = ids.lengths
+        features = featurize_batch(read)
+        sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
+        order, start = np.argsort(-lengths, kind="stable"), 0
+        while start < len(order):
+            rows = order[
+                start : start + max(1, BLOCK_IDS // min(max(1, lengths[order[start]]), self._max_tokens))
+            ]
+            start += len(rows)
+            sufficiency[rows] = self._session.sufficiency(ids.block(rows, self._max_tokens), features[rows])
         return sufficiency, lengths > self._max_tokens
 
     def forget(self) -> None:

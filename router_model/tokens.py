@@ -21,6 +21,8 @@ CACHE_ENTRIES = 1 << 15
 # Eight digits or more: nanotoken makes room for the largest id, and ends the process where it cannot.
 HUGE_ID = re.compile(r'"\s*:\s*[0-9]{8,}')
 
+MAX_IDS = 1 << 31
+
 Ids = NDArray[np.uint32]
 
 
@@ -70,13 +72,20 @@ class Ragged:
         kept = (whole <= limit) | (position < limit - tail) | (position >= whole - tail)
         return Ragged(self.flat[kept], np.concatenate(([0], np.cumsum(np.minimum(lengths, limit)))))
 
-    def block(self, start: int, end: int) -> NDArray[np.int32]:
-        """Some of the rows, int32 [B, T], padded with 0; T is at least 1."""
-        lengths = np.diff(self.offsets[start : end + 1])
-        block = np.zeros((end - start, max(1, lengths.max(initial=0))), np.int32)
-        filled = np.arange(block.shape[1]) < lengths[:, np.newaxis]
-        block[filled] = self.flat[self.offsets[start] : self.offsets[end]]
-        return block
+    def block(self, rows: NDArray[np.int64], limit: int = MAX_IDS) -> NDArray[np.int32]:
+        """Some rows, each cut to its ``window``: int32 [B, T], padded with 0; T is at least 1."""
+        starts = self.offsets[rows]  # [B]
+        whole = self.offsets[rows + 1] - starts  # [B]
+        kept = np.minimum(whole, limit)  # [B]
+        columns = np.arange(max(1, kept.max(initial=0)))  # [T]
+        place = starts[:, np.newaxis] + columns  # [B, T]
+        if kept.sum() < whole.sum():
+            place += np.where(columns < limit - limit // 4, 0, (whole - kept)[:, np.newaxis])  # [B, T]
+        if not self.flat.size:
+            return np.zeros(place.shape, np.int32)
+        ids = self.flat.take(place, mode="clip")  # [B, T]; places past a row's end are masked
+        ids *= columns < kept[:, np.newaxis]
+        return ids.view(np.int32)
 
 
 class Tokenizer(Protocol):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from router_model.bench import requests, timing
+from router_model.bench import requests, stages, timing
 from router_model.bench.bench import bench, hostile
 from router_model.errors import PromptError
 from router_model.router import Router
@@ -30,14 +30,45 @@ def test_every_hostile_class_is_about_a_megabyte_and_is_routed(router: Router) -
 
 
 def test_real_requests_come_in_equal_shares_from_prompts_and_messages(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"prompt": "a"}\n' * 9)
-    (tmp_path / "b.jsonl").write_text('{"messages": [{"role": "user", "content": "b"}]}\n{"other": 1}\n' * 9)
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"prompt": "a{n}"}}\n' for n in range(9)) * 2)
+    (tmp_path / "b.jsonl").write_text(
+        "".join(
+            f'{{"messages": [{{"role": "user", "content": "b{n}"}}]}}\n{{"other": 1}}\n' for n in range(9)
+        )
+    )
     found = requests.real([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], 8)
-    assert sum(request == "a" for request in found) == 4
-    assert len(found) == 8
+    assert sum(isinstance(request, str) for request in found.timed) == 4
+    assert len(found.timed) == 8
+    assert len(found.others) == 10
+    assert not any(request in found.timed for request in found.others)
     (tmp_path / "c.jsonl").write_text('{"other": 1}\n')
     with pytest.raises(PromptError, match="no row has 'prompt' or 'messages'"):
         requests.real([tmp_path / "c.jsonl"], 8)
+
+
+def test_a_file_of_few_requests_leaves_some_of_them_to_warm_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"prompt": "{n}"}}\n' for n in range(9)))
+    found = requests.real([tmp_path / "a.jsonl"], 1000)
+    assert (len(found.timed), len(found.others)) == (6, 3)
+
+
+def test_a_timed_request_is_new_to_the_cache_in_every_round() -> None:
+    seen: list[str] = []
+    timing.compare(
+        {"call": seen.append},
+        {"call": ["asked"]},
+        rounds=2,
+        forget=lambda: seen.append("forget"),
+        remember=lambda: seen.append("others"),
+    )
+    assert seen == ["forget", "asked", *["forget", "others", "asked"] * 2]
+
+
+def test_the_stages_make_the_decision_that_the_router_makes(router: Router) -> None:
+    for request in ("", "prove the theorem", "word " * 2000, [{"role": "user", "content": "hello"}]):
+        decision, times = stages.timed(router, request)
+        assert decision == router.route(request)
+        assert len(times) == len(stages.STAGES)
 
 
 def test_figures_of_known_times() -> None:
@@ -51,7 +82,7 @@ def test_a_whole_run_reports_every_part(artifact_path: Path) -> None:
     done: list[str] = []
     result = bench(
         artifact_path,
-        {"real mix": ["hello", "prove the theorem"] * 5},
+        requests.Sample(["hello", "prove the theorem"] * 5, ["another"]),
         {"length": lambda request: len(str(request))},
         rounds=1,
         count=10,
@@ -62,6 +93,10 @@ def test_a_whole_run_reports_every_part(artifact_path: Path) -> None:
     for one in result["route"].values():
         assert sum(stage["share"] for stage in one["stages"].values()) == pytest.approx(1, abs=0.01)
         assert set(one["times_faster"]) == {"length"}
+    both = result["messages"]
+    assert both["extra_p50"]["best"] == pytest.approx(
+        both["messages"]["best"]["p50"] - both["text"]["best"]["p50"], abs=0.051
+    )
     assert result["process"]["junk_prompts"] == 100
     assert result["process"]["ready_mb"] > 20
     assert done[-1] == "memory"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from router_model.base import Base
 from router_model.errors import ExportError
-from router_model.network import Network
+from router_model.network import WIDTH, Network
 from router_model.session import Session
 from router_model.tokens import Ragged
 from router_model.training.calibrate import Calibration
@@ -35,7 +35,7 @@ PAIRS = [(0, 2), (1, 2)]
 
 
 def network(seed: int = 0, outlier: float = 0.0) -> Network:
-    """A network as training might leave it; ``outlier`` is one token's addend to the first tier."""
+    """A network as training might leave it; ``outlier`` is what two tokens add to the first tier."""
     chance = np.random.default_rng(seed)
     base = Base(
         table=chance.integers(-127, 128, (VOCABULARY, 16)).astype(np.int8),
@@ -48,6 +48,7 @@ def network(seed: int = 0, outlier: float = 0.0) -> Network:
     made = Network(base, torch.tensor([2.0, 0.1, 0.5]), torch.tensor([1.0, 0.05, 0.0]), TIERS)
     made.wide.weight.data = torch.from_numpy(chance.normal(0, 0.5, (VOCABULARY, TIERS))).float()
     made.wide.weight.data[5, 0] += outlier
+    made.wide.weight.data[6, 0] += 0.3 * outlier
     return made.eval()
 
 
@@ -56,6 +57,10 @@ def encoded_of(lengths: np.ndarray, seed: int = 1) -> Encoded:
     ids = [chance.integers(0, VOCABULARY, length).astype(np.int32) for length in lengths]
     features = chance.normal([2.0, 0.1, 0.5], [1.0, 0.05, 0.0], (len(lengths), 3))
     return Encoded(Ragged.of(ids), features.astype(np.float32))
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    return np.log(probability / (1 - probability))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +94,7 @@ def test_the_int8_graph_is_close_and_keeps_the_order(seed: int, encoded: Encoded
 
 
 def test_a_network_that_int8_does_not_carry_keeps_float32_and_says_so(encoded: Encoded) -> None:
-    made = network(outlier=20_000.0)  # one step of the column is now wider than all other tokens' addends
+    made = network(outlier=2e6)  # a step of what is left of these is wider than other tokens' addends
     exported = export(made, CALIBRATION, encoded, PAIRS)
     assert exported.precision == "float32"
     assert exported.checks["int8_error"] > INT8_TOLERANCE
@@ -145,15 +150,34 @@ def test_a_feature_that_was_constant_in_training_has_no_say(
     assert np.abs(one - other).max() <= 1e-6
 
 
-def test_token_weights_leave_room_below_what_older_processors_saturate_at() -> None:
-    model = onnx.load_from_string(int8_graph(fold(network(), CALIBRATION)))
-    constants = {value.name: onnx.numpy_helper.to_array(value) for value in model.graph.initializer}
-    weight, table = constants["weight"], constants["table"]
-    assert (weight.dtype, table.dtype) == (np.uint8, np.int8)
-    assert weight[0] == 0
-    assert weight[1:].min() >= 1
-    assert weight.max() == 127
+def test_every_token_has_a_weight_in_the_int8_table_and_the_pad_has_none() -> None:
+    made = network()
+    made.token.weight.data[7] = -20.0  # so light that its weight rounds to nothing
+    folded = fold(made, CALIBRATION)
+    model = onnx.load_from_string(int8_graph(folded))
+    table = next(
+        onnx.numpy_helper.to_array(value) for value in model.graph.initializer if value.name == "table"
+    )
+    assert table.dtype == np.int8
+    assert not table[0].any()
+    assert table[1:, -1].min() == table[7, -1] == 1
     assert table.min() >= -127
+
+
+def test_two_columns_carry_the_wide_part_where_one_would_round_too_much(encoded: Encoded) -> None:
+    made = network()
+    for layer in (made.hidden, made.head):
+        layer.weight.data.zero_()
+    expected = logit(CALIBRATION(predict(made, encoded, ALL)))
+    model = onnx.load_from_string(int8_graph(fold(made, CALIBRATION)))
+    both = logit(run(model.SerializeToString(), encoded, ALL))
+    constant = next(value for value in model.graph.initializer if value.name == "table")
+    table = onnx.numpy_helper.to_array(constant).copy()
+    table[:, -1 - TIERS : -1] = 0
+    constant.CopyFrom(onnx.numpy_helper.from_array(table, "table"))
+    one = logit(run(model.SerializeToString(), encoded, ALL))
+    assert np.abs(both - expected).max() <= 0.02
+    assert np.abs(one - expected).max() > 0.05
 
 
 def test_the_graph_takes_any_number_of_prompts_and_tokens(graphs: dict[str, Session]) -> None:
@@ -161,7 +185,7 @@ def test_the_graph_takes_any_number_of_prompts_and_tokens(graphs: dict[str, Sess
         ids = np.ones((prompts, length), np.int32)
         features = np.zeros((prompts, 3), np.float32)
         assert graphs["int8"].sufficiency(ids, features).shape == (prompts, TIERS)
-        assert graphs["int8"].embedding(ids, features).shape == (prompts, 128)
+        assert graphs["int8"].embedding(ids, features).shape == (prompts, WIDTH)
 
 
 @given(seed=st.integers(0, 10_000))

@@ -3,11 +3,12 @@
 from math import log
 from string import ascii_uppercase, digits, punctuation
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.features import FEATURES, featurize
+from router_model.features import FEATURES, featurize, featurize_batch
 from router_model.prompt import Prompt, read
 
 
@@ -59,3 +60,28 @@ def test_an_empty_prompt_has_features_of_zero_but_for_its_one_turn() -> None:
     found = named(read(""))
     assert found.pop("log_turns") == pytest.approx(log(2))
     assert set(found.values()) == {0.0}
+
+
+texts = (
+    st.text(max_size=300)
+    | st.text(alphabet="aB3.`\n字é\0", max_size=300)
+    | st.sampled_from(["", "x" * 5000, "字" * 5000])
+)
+
+
+@given(
+    st.lists(
+        st.builds(Prompt, texts.map(lambda text: read(text).text), *[st.integers(0, 10**6)] * 4), max_size=8
+    )
+)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_the_features_of_a_batch_are_those_of_each(prompts: list[Prompt]) -> None:
+    found = featurize_batch(prompts)
+    assert found.dtype == np.float32
+    assert found.shape == (len(prompts), len(FEATURES))
+    assert (
+        np.abs(found - np.array([featurize(prompt) for prompt in prompts]).reshape(found.shape)).max(
+            initial=0
+        )
+        < 1e-6
+    )

@@ -197,16 +197,17 @@ def test_a_window_keeps_head_and_tail(ids: np.ndarray, limit: int) -> None:
 some_rows = st.lists(hnp.arrays(np.uint32, st.integers(0, 20), elements=st.integers(1, 99)), max_size=10)
 
 
-@given(some_rows)
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_a_block_keeps_every_row_and_fills_with_zeros(rows: list[np.ndarray]) -> None:
-    ragged = Ragged.of(rows)
-    for start in range(len(rows) + 1):
-        some = rows[start:]
-        block = ragged.block(start, len(rows))
-        assert block.dtype == np.int32
-        assert block.shape == (len(some), max(1, max((row.size for row in some), default=1)))
-        assert [line[line != 0].tolist() for line in block] == [row.tolist() for row in some]
+@given(some_rows, st.integers(1, 25), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_block_holds_the_window_of_every_row_and_fills_with_zeros(
+    rows: list[np.ndarray], limit: int, chance: random.Random
+) -> None:
+    order = [chance.randrange(len(rows)) for _ in rows]
+    expected = [window(rows[row], limit).tolist() if rows[row].size else [] for row in order]
+    block = Ragged.of(rows).block(np.array(order, np.int64), limit)
+    assert block.dtype == np.int32
+    assert block.shape == (len(rows), max([1, *map(len, expected)]))
+    assert [line[line != 0].tolist() for line in block] == expected
 
 
 @given(some_rows, st.randoms(use_true_random=False))

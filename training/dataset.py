@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from router_model import tokens
 from router_model.base import Base
-from router_model.features import featurize
+from router_model.features import featurize_batch
 from router_model.prompt import Prompt
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -38,7 +38,7 @@ class Encoded:
 
     def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Token ids int64 [B, T], padded with 0, and features float32 [B, F] of some rows."""
-        block = self.ids.take(np.asarray(rows, np.int64)).block(0, len(rows))
+        block = self.ids.block(np.asarray(rows, np.int64))
         return torch.from_numpy(block).long(), torch.from_numpy(self.features[rows])  # [B, T], [B, F]
 
     def take(self, rows: NDArray[np.int64]) -> "Encoded":
@@ -51,7 +51,7 @@ def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
     tokenizer = tokens.load(base.tokenizer_json)
     return Encoded(
         ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(max_tokens),
-        features=np.array([featurize(prompt) for prompt in prompts], np.float32),
+        features=featurize_batch(prompts),
     )
 
 

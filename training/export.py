@@ -1,13 +1,16 @@
 """A network to an ONNX graph: pooling is linear, so the first layer folds into the token table.
 
-The folded table A [V, 128] holds, for each token, its addend to the hidden layer's input, to each tier's
-logit, and to the negative of each logit: past the ReLU, relu(x) - relu(-x) gives the wide part back, so
-that one table, one product and one head do the work of both. Quantised, A is int8 with a step per column
-and the token weights are 1 to 127, so that neither saturates where VNNI is missing.
+The folded table [V, 64] holds, for each token, its weight times its addend to the hidden layer's input and to
+each tier's logit. Two columns a tier carry the wide part past the ReLU, which shifted by so much that it is
+positive passes through unchanged: so one table, one sum and one head do the work of both parts.
+
+Quantised, the table is int8 with a step per column. The wide part goes straight to the logits, where a step
+would show: its second column holds what rounding the first left out. ONNX Runtime sums int8 rows fastest as
+a product of integers with ones, which saturates on no processor.
 
 A decision costs more by the number of nodes than by their arithmetic, so the graph has few:
 
-- The weighted sum becomes a mean in one node. The last column sums the token weights times a factor
+- The sum becomes a mean in one node. The last column sums the token weights times a factor
   so large that it is the row's length to within 1e-6; ``LpNormalization`` divides by that length, and
   the next product multiplies by the factor again. A row without tokens stays zero.
 - A ``Gemm`` and a ``HardSigmoid``, which ONNX Runtime runs as one node, standardise and clip the features;
@@ -33,8 +36,9 @@ from router_model.training.dataset import Encoded
 from router_model.training.fit import predict
 
 OPSET, IR_VERSION = 17, 8  # of 2022: read by every ONNX Runtime from 1.12
-MAX_WEIGHT = 127  # above, products of uint8 and int8 may saturate on processors without VNNI
 DOMINANCE = 1000  # of the total of the weights over the longest row
+SHIFT = 32.0  # logits: no text's wide part is below -32, or the tier's probability is 0 to 13 digits
+SHRINK = 1 / 320  # of the wide columns in the embedding, whose likeness the hidden units are to decide
 FLOAT_TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.02
 ORDER_TOLERANCE = 0.005  # of APGR
@@ -49,18 +53,16 @@ class Folded:
     """The network as the graph computes it.
 
     Attributes:
-        table: float32 [V, 127]; the graph's last column is the total of the weights.
-        weight: float32 [V], of each token in the mean; 0 for the pad.
-        dominant: the factor of the total, ``DOMINANCE`` times the length of the table's longest row.
+        table: float32 [V, 64], the last column the weight times ``dominant``; the pad's row is 0.
+        dominant: ``DOMINANCE`` times the length of the longest row, before it was weighted.
         feature_matrix: float32 [F, F + 1], to features standardised into [0, 1] and a column of ones.
         feature_offset: float32 [F + 1].
-        known: float32 [F + 1, 128], what the features add to the mean; the last row is the bias.
-        head: float32 [128, K], calibrated.
+        known: float32 [F + 1, 64], what the features add to the mean; the last row is the bias.
+        head: float32 [64, K], calibrated.
         head_bias: float32 [K].
     """
 
     table: Floats
-    weight: Floats
     dominant: float
     feature_matrix: Floats
     feature_offset: Floats
@@ -140,23 +142,24 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     deep = network.table.double() @ hidden[:, :columns].T  # [V, H]
     weight = network.token.weight.double().exp().squeeze(1)  # [V]
     weight[PAD] = 0.0
-    identity = torch.eye(network.head.out_features, dtype=torch.float64)  # [K, K]
-    unused = torch.zeros(len(identity), 1, dtype=torch.float64)  # [K, 1], of the total
-    head = torch.cat([network.head.weight.double(), identity, -identity, unused], dim=1)  # [K, 128]
     factor = torch.from_numpy(calibration.scale)  # [K]
-    offset = torch.from_numpy(calibration.offset)  # [K]
-    table = torch.cat([deep, wide, -wide], dim=1)  # [V, 127]
-    dominant = DOMINANCE * max(1.0, float(table.norm(dim=1).max()))
+    pass_on = torch.eye(len(factor), dtype=torch.float64) / SHRINK  # [K, K]
+    unused = torch.zeros(len(factor), 1, dtype=torch.float64)  # [K, 1], of the total
+    head = torch.cat([network.head.weight.double(), pass_on, pass_on, unused], dim=1)  # [K, 64]
+    head_bias = network.head.bias.double() - 2 * SHIFT  # [K]
+    addend = torch.cat([deep, SHRINK * wide, torch.zeros_like(wide)], dim=1)  # [V, 63]
+    dominant = DOMINANCE * max(1.0, float(addend.norm(dim=1).max()))
+    total = torch.full((len(addend), 1), dominant, dtype=torch.float64)  # [V, 1]
+    table = weight[:, None] * torch.cat([addend, total], dim=1)  # [V, 64]
     feature_matrix, feature_offset, known = _fold_features(network, dominant)
     return Folded(
         table=_float32(table),
-        weight=_float32(weight),
         dominant=dominant,
         feature_matrix=_float32(feature_matrix),
         feature_offset=_float32(feature_offset),
         known=_float32(known),
         head=_float32((head * factor[:, None]).T),
-        head_bias=_float32(network.head.bias.double() * factor + offset),
+        head_bias=_float32(head_bias * factor + torch.from_numpy(calibration.offset)),
     )
 
 
@@ -168,11 +171,14 @@ def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, tor
     matrix = torch.zeros(features, features + 1, dtype=torch.float64)  # [F, F + 1]
     matrix[:, :features] = torch.diag(slope)
     offset = torch.cat([0.5 - network.feature_mean.double() * slope, torch.ones(1, dtype=torch.float64)])
-    wide = network.wide_features.weight.double()  # [K, F]
-    weights = torch.cat([network.hidden.weight.double()[:, columns:], wide, -wide])  # [127, F]
-    wide_bias = network.wide_features.bias.double()  # [K]
-    bias = torch.cat([network.hidden.bias.double(), wide_bias, -wide_bias]) - weights @ reach  # [127]
-    known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 128]
+    wide = SHRINK * network.wide_features.weight.double()  # [K, F]
+    weights = torch.cat(
+        [network.hidden.weight.double()[:, columns:], wide, torch.zeros_like(wide)]
+    )  # [63, F]
+    shift = torch.full((len(wide),), SHRINK * SHIFT, dtype=torch.float64)  # [K]
+    wide_bias = SHRINK * network.wide_features.bias.double() + shift  # [K]
+    bias = torch.cat([network.hidden.bias.double(), wide_bias, shift]) - weights @ reach  # [63]
+    known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 64]
     known[:features, :-1] = (2 * weights * reach).T
     known[-1, :-1] = bias
     known[-1, -1] = -2 * dominant  # so that the total ends at the ReLU
@@ -182,41 +188,42 @@ def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, tor
 def float_graph(folded: Folded) -> bytes:
     """The graph in float32: exact, and four times the size."""
     nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 128]
-        helper.make_node("Gather", ["weight", "token_ids"], ["weights"]),  # [B, T]
-        helper.make_node("Unsqueeze", ["weights", "one"], ["weights_row"]),  # [B, 1, T]
-        helper.make_node("MatMul", ["weights_row", "rows"], ["sum_row"]),  # [B, 1, 128]
-        helper.make_node("Squeeze", ["sum_row", "one"], ["sum"]),  # [B, 128]
+        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 64]
+        helper.make_node("ReduceSum", ["rows", "one"], ["sum"], keepdims=0),  # [B, 64]
     ]
-    total = np.full((len(folded.table), 1), folded.dominant, np.float32)
-    constants = {"table": np.hstack([folded.table, total]), "weight": folded.weight}
-    return _graph(nodes, constants, folded)
+    return _graph(nodes, {"table": folded.table}, folded)
 
 
 def int8_graph(folded: Folded) -> bytes:
-    """The graph with the table in int8 and the token weights in uint8, multiplied in integers."""
-    weight_step = float(folded.weight.max()) / MAX_WEIGHT
-    weight = np.clip(np.rint(folded.weight / weight_step), 1, MAX_WEIGHT)  # [V]
-    # What rounding adds to a token's weight its row gives back, so that their product stays what it was;
-    # on real prompts this takes the largest error from 0.06 to 0.007.
-    given_back = (folded.weight / (weight * weight_step))[:, None]  # [V, 1]
-    table = np.hstack([folded.table, np.full_like(given_back, folded.dominant)]) * given_back  # [V, 128]
-    weight[PAD] = 0
-    step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [128]
+    """The graph with the table in int8, summed in integers."""
+    tiers = len(folded.head_bias)
+    first, rest = slice(-1 - 2 * tiers, -1 - tiers), slice(-1 - tiers, -1)
+    table, step = _quantised(folded.table)  # [V, 64], [64]
+    table[:, rest], step[rest] = _quantised(folded.table[:, first] - table[:, first] * step[first])
+    # A text of light tokens alone has a mean all the same.
+    table[:, -1] = np.where(folded.table[:, -1] > 0, np.maximum(table[:, -1], 1), 0)
     nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 128]
-        helper.make_node("Gather", ["weight", "token_ids"], ["weights"]),  # uint8 [B, T]
-        helper.make_node("Unsqueeze", ["weights", "one"], ["weights_row"]),  # uint8 [B, 1, T]
-        helper.make_node("MatMulInteger", ["weights_row", "rows"], ["integer_row"]),  # int32 [B, 1, 128]
-        helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 128]
-        helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 128]
+        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 64]
+        helper.make_node("Clip", ["token_ids", "none", "one_token"], ["present"]),  # int32 [B, T]
+        helper.make_node("Cast", ["present"], ["ones"], to=TensorProto.UINT8),  # uint8 [B, T]
+        helper.make_node("Unsqueeze", ["ones", "one"], ["ones_row"]),  # uint8 [B, 1, T]
+        helper.make_node("MatMulInteger", ["ones_row", "rows"], ["integer_row"]),  # int32 [B, 1, 64]
+        helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 64]
+        helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 64]
     ]
     constants = {
-        "table": np.rint(table / step).astype(np.int8),
-        "weight": weight.astype(np.uint8),
-        "step": step.astype(np.float32),
+        "table": table,
+        "step": step,
+        "none": np.array(0, np.int32),
+        "one_token": np.array(1, np.int32),
     }
     return _graph(nodes, constants, folded)
+
+
+def _quantised(table: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Rows [V, N] in steps of each column, and the steps [N]."""
+    step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [N]
+    return np.rint(table / step).astype(np.int8), step
 
 
 def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -230,15 +237,15 @@ def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _graph(pooling: list[onnx.NodeProto], constants: dict[str, Any], folded: Folded) -> bytes:
-    """Pooling nodes that give "sum" [B, 128], its last column the total, then what both precisions share."""
+    """Pooling nodes that give "sum" [B, 64], its last column the total, then what both precisions share."""
     factor = folded.dominant
     nodes = [
         *pooling,
-        helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 128], over the factor
+        helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 64], over the factor
         helper.make_node("Gemm", ["features", "feature_matrix", "feature_offset"], ["line"]),  # [B, F + 1]
         helper.make_node("HardSigmoid", ["line"], ["clipped"], alpha=1.0, beta=0.0),  # [B, F + 1]
-        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 128]
-        helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 128]
+        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 64]
+        helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 64]
         helper.make_node("Gemm", ["embedding", "head", "head_bias"], ["logits"]),  # [B, K]
         helper.make_node("Sigmoid", ["logits"], ["sufficiency"]),  # [B, K]
     ]

@@ -58,10 +58,8 @@ def numpy_floor(router: Router) -> Call:
         for attribute in node.attribute
         if attribute.name == "beta" and attribute.f > 1
     )
-    table = arrays["table"].astype(np.float32) * arrays.get("step", np.float32(1))  # [V, 128]
-    table, total = np.ascontiguousarray(table[:, :-1]), table[:, -1] / factor  # [V, 127], [V]
-    weight = arrays["weight"].astype(np.float32)  # [V]
-    total = total * weight  # [V]
+    table = arrays["table"].astype(np.float32) * arrays.get("step", np.float32(1))  # [V, 64]
+    table, total = np.ascontiguousarray(table[:, :-1]), table[:, -1] / factor  # [V, 63], [V]
     matrix, offset = arrays["feature_matrix"], arrays["feature_offset"]  # [F, F + 1], [F + 1]
     known, head, head_bias = arrays["known"][:, :-1], arrays["head"][:-1], arrays["head_bias"]
     tokenizer, limit = router._tokenizer, router.artifact.manifest.max_tokens
@@ -69,7 +67,7 @@ def numpy_floor(router: Router) -> Call:
     def call(request: Request) -> object:
         prompt = prompts.read(request)
         ids = window(tokenizer.encode(prompt.text), limit)  # [T]
-        mean = weight[ids] @ table[ids] / max(total[ids].sum(), 1e-9)  # [127]
+        mean = table[ids].sum(axis=0) / max(total[ids].sum(), 1e-9)  # [63]
         clipped = (np.array(featurize(prompt), np.float32) @ matrix + offset).clip(0, 1)  # [F + 1]
         logits = np.maximum(mean + clipped @ known, 0) @ head + head_bias  # [K]
         sufficiency = 1 / (1 + np.exp(-logits))  # [K]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from router_model.bench import fresh, requests, stages, timing
-from router_model.prompt import Request
+from router_model.bench.requests import Sample
+from router_model.prompt import Request, read
 from router_model.router import Router
 
 HOSTILE_CALLS = 15
@@ -17,7 +18,7 @@ Done = Callable[[str, float], None]
 
 def bench(
     router_path: Path,
-    real: Mapping[str, Sequence[Request]],
+    real: Sample,
     yardsticks: Mapping[str, Call],
     *,
     rounds: int = 5,
@@ -28,7 +29,7 @@ def bench(
     """Time a router from the request to the ``Decision``, and against yardsticks in the same rounds.
 
     Args:
-        real: by name, requests to time beside English of known lengths.
+        real: requests to time beside English of known lengths, and those that warm the tokenizer's cache.
         yardsticks: by name, what takes the same requests.
         rounds: each figure is a median over so many, and their best is given beside it.
         count: distinct prompts of each length.
@@ -40,18 +41,26 @@ def bench(
     """
     router = Router.load(router_path)
     english = {f"{n} tokens": requests.english(n, count) for n in requests.LENGTHS}
-    classes: dict[str, Sequence[Request]] = {**english, **real}
-    parts = len(classes) + 3
+    classes: dict[str, Sequence[Request]] = {**english, "real mix": real.timed}
+    others = [*real.others, *(text for n in requests.LENGTHS for text in requests.english(n, 100, seed=1))]
+
+    def remember() -> None:
+        for request in others:
+            router.route(request)
+
+    parts = len(classes) + 4
     result: dict[str, Any] = {"unit": "microseconds", "rounds": rounds, "machine": fresh.machine()}
     result["route"] = {}
     for position, (name, prompts) in enumerate(classes.items()):
         done(name, position / parts)
-        result["route"][name] = _of_class(router, prompts, yardsticks, rounds)
-    done("hostile requests", len(classes) / parts)
+        result["route"][name] = _of_class(router, prompts, yardsticks, rounds, remember)
+    done("messages", len(classes) / parts)
+    result["messages"] = _of_messages(router, real.timed, rounds, remember)
+    done("hostile requests", (len(classes) + 1) / parts)
     result["hostile"] = hostile(router, rounds)
-    done("throughput", (len(classes) + 1) / parts)
+    done("throughput", (len(classes) + 2) / parts)
     result["per_second"] = {name: _throughput(router, prompts, rounds) for name, prompts in classes.items()}
-    done("memory", (len(classes) + 2) / parts)
+    done("memory", (len(classes) + 3) / parts)
     result["process"] = fresh.measure(router_path, junk)
     return result
 
@@ -79,11 +88,15 @@ def _cold(router: Router, request: Request) -> list[float]:
 
 
 def _of_class(
-    router: Router, prompts: Sequence[Request], yardsticks: Mapping[str, Call], rounds: int
+    router: Router,
+    prompts: Sequence[Request],
+    yardsticks: Mapping[str, Call],
+    rounds: int,
+    remember: Callable[[], None],
 ) -> dict[str, Any]:
     calls: dict[str, Call] = {"router": router.route, **yardsticks}
     asked = {name: prompts if _quick(call, prompts) else prompts[:SLOW_CALLS] for name, call in calls.items()}
-    timed = timing.compare(calls, asked, rounds, router.forget)
+    timed = timing.compare(calls, asked, rounds, router.forget, remember)
     ours = timed.pop("router")
     medians = {name: one["warm"]["median"]["p50"] for name, one in timed.items()}
     return {
@@ -95,6 +108,24 @@ def _of_class(
             name: round(p50 / ours["warm"]["median"]["p50"], 1) for name, p50 in medians.items()
         },
     }
+
+
+def _of_messages(
+    router: Router, prompts: Sequence[Request], rounds: int, remember: Callable[[], None]
+) -> dict[str, Any]:
+    """What it costs to pass four messages over passing the text that the router reads of as many others."""
+    texts = [read(prompt).text for prompt in prompts]
+    asked: dict[str, Sequence[Request]] = {
+        "messages": requests.conversations(texts, len(prompts), seed=0),
+        "text": [read(chat).text for chat in requests.conversations(texts, len(prompts), seed=1)],
+    }
+    timed = timing.compare(dict.fromkeys(asked, router.route), asked, rounds, router.forget, remember)
+    both = {name: one["warm"] for name, one in timed.items()}
+    extra = {
+        kind: round(both["messages"][kind]["p50"] - both["text"][kind]["p50"], 1)
+        for kind in ("median", "best")
+    }
+    return {**both, "extra_p50": extra}
 
 
 def _quick(call: Call, prompts: Sequence[Request]) -> bool:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ WORDS = (
 MEGABYTE = 1_000_000
 LENGTHS = (10, 32, 128, 512)
 ROWS_READ = 100_000  # of a file
+OTHERS = 4000
 
 
 def english(tokens: int, count: int, seed: int = 0) -> list[str]:
@@ -26,25 +28,52 @@ def english(tokens: int, count: int, seed: int = 0) -> list[str]:
     return [" ".join(chance.choices(WORDS, k=tokens)) for _ in range(count)]
 
 
-def real(paths: Sequence[Path], count: int, seed: int = 0) -> list[Request]:
-    """``count`` rows' "prompt" or "messages", drawn from JSON Lines files in equal shares.
+@dataclass(frozen=True)
+class Sample:
+    """Requests of real files.
+
+    Attributes:
+        timed: those to time.
+        others: none of those; what a service would have seen before.
+    """
+
+    timed: list[Request]
+    others: list[Request]
+
+
+def real(paths: Sequence[Path], count: int, seed: int = 0) -> Sample:
+    """``count`` rows' "prompt" or "messages", drawn from JSON Lines files in equal shares, and others.
+
+    At least a third of each file's distinct requests are left to be others.
 
     Raises:
         FileError: a file cannot be read.
         RecordError: a line is not JSON.
-        PromptError: no row has either field.
+        PromptError: not one row has either field.
     """
     chance = random.Random(seed)  # noqa: S311
-    found: list[Request] = []
+    timed: list[Request] = []
+    others: list[Request] = []
     for path in paths:
         rows = (row for _, row in islice(read_json_lines(path, stop), ROWS_READ) if isinstance(row, dict))
         asked = [request for row in rows if (request := row.get("prompt") or row.get("messages"))]
-        found += chance.sample(asked, min(len(asked), -(-count // len(paths))))
-    if not found:
+        distinct = list({repr(request): request for request in asked}.values())
+        chance.shuffle(distinct)
+        share = min(-(-count // len(paths)), -(-2 * len(distinct) // 3))
+        timed += distinct[:share]
+        others += distinct[share : share + OTHERS // len(paths)]
+    if not timed:
         names = ", ".join(map(str, paths))
         raise PromptError(f"{names}: no row has 'prompt' or 'messages'; give records")
-    chance.shuffle(found)
-    return found[:count]
+    chance.shuffle(timed)
+    return Sample(timed[:count], others)
+
+
+def conversations(texts: Sequence[str], count: int, seed: int = 0) -> list[Request]:
+    """Chats of a system prompt and three turns, each a text drawn from ``texts``."""
+    chance = random.Random(seed)  # noqa: S311
+    roles = ("system", "user", "assistant", "user")
+    return [[{"role": role, "content": chance.choice(texts)} for role in roles] for _ in range(count)]
 
 
 def drawn(low: int, high: int, count: int) -> str:

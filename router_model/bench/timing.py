@@ -39,14 +39,17 @@ def compare(
     requests: Mapping[str, Sequence[Any]],
     rounds: int,
     forget: Callable[[], object],
+    remember: Callable[[], object],
 ) -> dict[str, dict[str, Any]]:
     """Time every call on its requests, in turn within each round.
 
     Args:
-        forget: empties the tokenizer's cache, before the one round that is reported as cold.
+        forget: empties the tokenizer's cache of words.
+        remember: fills it with those of other requests, as a service that runs has them.
 
     Returns:
-        by call, "cold" (one round after ``forget``) and "warm" (later rounds), in microseconds.
+        by call, in microseconds, "cold" (one round, begun with an empty cache) and "warm" (the others, each
+        begun with the words of other requests alone, so that no timed request was seen before).
     """
     cold = {}
     for name, call in calls.items():
@@ -55,6 +58,8 @@ def compare(
     warm: dict[str, list[list[float]]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            forget()
+            remember()
             warm[name].append(laps(call, requests[name]))
     return {name: {"cold": cold[name], "warm": over_rounds(warm[name])} for name in calls}
 

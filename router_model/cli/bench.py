@@ -50,7 +50,7 @@ def bench(
     with progress("timing") as stage_done:
         result = run(
             router_path,
-            {"real mix": real(paths or starter_paths(), count)},
+            real(paths or starter_paths(), count),
             calls,
             rounds=rounds,
             count=count,
