@@ -109,12 +109,15 @@ def bench(result: dict[str, Any]) -> str:
         f"\nhostile requests of a megabyte: at worst {worst['p50']} microseconds ({worst['class']})",
         "a decision on the real mix: "
         + ", ".join(f"{name} {stage['microseconds']:.1f}" for name, stage in stages),
+        f"four messages: {result['messages']['extra_p50']['median']:.1f} more than their text",
         f"import and load {process['import_and_load_ms']:.0f} ms, {process['ready_mb']:.0f} MB when ready"
         + (f", {process['after_junk_mb']:.0f} MB after junk" if "after_junk_mb" in process else ""),
     ]
-    for name, one in result["route"].items():
-        lines += [
-            f"{name}: {times} times faster than {other}" for other, times in one["times_faster"].items()
-        ]
+    faster = {name: one["times_faster"] for name, one in result["route"].items()}
+    others = list(next(iter(faster.values())))
+    if others:
+        rows = [["times faster than", *others]]
+        rows += [[name, *(f"{times[other]:.1f}" for other in others)] for name, times in faster.items()]
+        lines.append(f"\n{columns(rows)}")
     lines += [f"not run: {name}: {why}" for name, why in result["yardsticks_missing"].items()]
     return "\n".join([*lines, ", ".join(f"{name} {value}" for name, value in result["machine"].items())])

@@ -1,10 +1,12 @@
 """The loaded router: decisions one by one, in a batch, under threads, in other processes."""
 
+import asyncio
 import dataclasses
 import json
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +135,49 @@ def test_threads_that_route_batches_get_the_decisions_of_one(router: Router) -> 
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: router.route_batch(requests).sufficiency, range(16)):
             assert np.abs(found - expected).max() <= 1e-5
+
+
+def test_an_interrupt_at_any_point_leaves_a_router_that_decides_as_before(router: Router) -> None:
+    class InterruptError(Exception):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise InterruptError
+
+    requests = varied(200, seed=7)[14:]
+    expected = [router.route(request) for request in requests]
+    interrupted = 0
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number, request in enumerate(requests * 20):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + 2e-6 * (number % 30))
+                router.route(request)
+                while True:  # where it was faster than the signal
+                    pass
+            except InterruptError:
+                interrupted += 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted == 20 * len(requests)
+    assert [router.route(request) for request in requests] == expected
+
+
+def test_an_asyncio_service_calls_it_in_the_loop_and_in_threads(router: Router) -> None:
+    requests = varied(120, seed=8)[14:]
+    expected = [router.route(request) for request in requests]
+
+    async def handler(request: Any) -> Decision:
+        await asyncio.sleep(0)
+        return router.route(request)
+
+    async def serve() -> tuple[list[Decision], list[Decision]]:
+        in_loop = asyncio.gather(*map(handler, requests))
+        in_threads = asyncio.gather(*(asyncio.to_thread(router.route, request) for request in requests))
+        return await in_loop, await in_threads
+
+    in_loop, in_threads = asyncio.run(serve())
+    assert in_loop == in_threads == expected
 
 
 PROCESSES = """
@@ -292,6 +337,15 @@ def test_decisions_are_a_sequence(router: Router) -> None:
     assert batch[-1] == batch[1]
     with pytest.raises(IndexError):
         batch[2]
+
+
+def test_decisions_compare_by_what_they_hold_and_show_the_tier(router: Router) -> None:
+    decision = router.route("hello", quality=0.9)
+    assert decision == router.route("hello", quality=0.9)
+    assert decision != router.route("prove theorem lemma", quality=0.9)
+    assert decision != router.route("hello", budget=0.3)
+    assert decision != "small"
+    assert repr(decision) == f"<Decision {decision.tier} ({decision.why})>"
 
 
 def test_a_decision_survives_pickling(router: Router) -> None:

@@ -64,10 +64,16 @@ def compare(
     return {name: {"cold": cold[name], "warm": over_rounds(warm[name])} for name in calls}
 
 
-def per_second(call: Callable[[Sequence[Any]], object], requests: Sequence[Any], rounds: int) -> int:
-    """Requests a second of the best round."""
+def per_second(
+    call: Callable[[Sequence[Any]], object],
+    requests: Sequence[Any],
+    rounds: int,
+    prepare: Callable[[], object],
+) -> int:
+    """Requests a second of the best round; ``prepare`` is called before each."""
     best = float("inf")
     for _ in range(rounds):
+        prepare()
         started = time.perf_counter()
         call(requests)
         best = min(best, time.perf_counter() - started)
