@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from router_model.artifact import DIGEST_KEY, MANIFEST_KEY, SEAL_BYTES, Artifact, Manifest, seal
 from router_model.errors import ArtifactCorruptError, ArtifactError, ArtifactVersionError, TokenizerError
+from router_model.network import WIDTH
 from router_model.router import Router
 from router_model.wire import metadata, metadata_entry
 
@@ -370,4 +371,4 @@ def test_plain_onnx_runtime_and_onnx_read_the_artifact(artifact_path: Path) -> N
     ids, features = np.array([[2054, 2003, 0]], np.int32), np.zeros((1, 8), np.float32)
     sufficiency, embedding = session.run(None, {"token_ids": ids, "features": features})
     assert sufficiency.shape == (1, 3)
-    assert embedding.shape == (1, 128)
+    assert embedding.shape == (1, WIDTH)
