@@ -19,7 +19,7 @@ from router_model.prompt import Prompt, Request
 from router_model.session import Session
 
 CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
-BLOCK_IDS = 16_384  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
+BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 
 

@@ -99,7 +99,7 @@ def bench(result: dict[str, Any]) -> str:
     """The benchmark's figures: a line per kind of request, then memory and the rest."""
     rows = [["microseconds", "p50", "p90", "p99", "max", "cold p50", "a second", "in a batch"]]
     for name, one in result["route"].items():
-        warm, rate = one["warm"]["median"], result["per_second"][name]
+        warm, rate = one["warm"]["median"], result["per_second"][name]["cold"]
         times = [f"{value:.1f}" for value in (*warm.values(), one["cold"]["p50"])]
         rows.append([name, *times, f"{rate['one_by_one']}", f"{rate['batch']}"])
     worst, process = result["hostile"]["worst"], result["process"]

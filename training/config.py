@@ -42,7 +42,7 @@ class TrainConfig:
     min_steps: int = 300
     patience: float = 0.25
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     token_learning_rate: float = 5e-3
     wide_learning_rate: float = 5e-2
     weight_decay: float = 1e-2
