@@ -59,7 +59,7 @@ def bench(
     done("hostile requests", (len(classes) + 1) / parts)
     result["hostile"] = hostile(router, rounds)
     done("throughput", (len(classes) + 2) / parts)
-    streams = {**english, "real mix": [*real.timed, *real.others]}
+    streams: dict[str, Sequence[Request]] = {**english, "real mix": [*real.timed, *real.others]}
     result["per_second"] = {name: _throughput(router, stream, rounds) for name, stream in streams.items()}
     done("memory", (len(classes) + 3) / parts)
     result["process"] = fresh.measure(router_path, junk)
