@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from router_model.bag import Pairs
 from router_model.errors import (
     ArtifactCorruptError,
     ArtifactError,
@@ -46,6 +47,7 @@ class Manifest:
         ladder: tiers and prices.
         tokenizer_json: the tokenizer file, whole.
         max_tokens: window of tokens per prompt.
+        pairs: the ids of pairs of tokens, where the graph reads a bag of both.
         encoder: kind of the network, such as "static".
         precision: of the graph, "int8" or "float32".
         relative_cost: mean cost of each tier over the strongest's [K].
@@ -63,6 +65,7 @@ class Manifest:
     ladder: Ladder
     tokenizer_json: str
     max_tokens: int
+    pairs: Pairs | None
     encoder: str
     precision: str
     relative_cost: tuple[float, ...]
@@ -88,6 +91,7 @@ class Manifest:
                 "ladder": self.ladder.to_dict(),
                 "tokenizer_sha256": _sha256(self.tokenizer_json.encode()),
                 "max_tokens": self.max_tokens,
+                "pairs": dataclasses.asdict(self.pairs) if self.pairs else None,
                 "encoder": self.encoder,
                 "precision": self.precision,
                 "relative_cost": self.relative_cost,
@@ -139,6 +143,7 @@ class Manifest:
             ladder=ladder,
             tokenizer_json=_typed(value["tokenizer"], str),
             max_tokens=_within(_typed(value["max_tokens"], int), 1, 1 << 20),
+            pairs=_pairs(value["pairs"]),
             encoder=_typed(value["encoder"], str),
             precision=_typed(value["precision"], str),
             relative_cost=_floats(value["relative_cost"], len(ladder), low=0),
@@ -238,6 +243,16 @@ def _check_versions(value: dict[str, Any]) -> None:
             raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
     if tuple(value["features"]) != FEATURES:
         raise ArtifactVersionError("it was trained on other features; train the router again")
+
+
+def _pairs(value: Any) -> Pairs | None:
+    if value is None:
+        return None
+    pairs = Pairs(**_typed(value, dict))
+    _within(_typed(pairs.first, int), 1, 1 << 24)
+    if _within(_typed(pairs.count, int), 1, 1 << 24).bit_count() != 1:
+        raise ValueError(f"{pairs.count} ids of pairs where a power of two belongs")
+    return pairs
 
 
 def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:

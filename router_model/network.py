@@ -1,17 +1,19 @@
 """The network: a weighted bag of token embeddings and the features, and a head that gives sufficiency.
 
 Two ways lead to the logits. The deep one pools a frozen table by learned token weights, joins the features
-and passes one hidden layer. The wide one gives every token a learned addend per tier (Cheng et al. 2016),
-which finds the words that a distilled table does not tell apart. Both pool linearly, so that export folds
-them into one table.
+and passes one hidden layer. The wide one gives every token, and every pair of neighbours, a learned addend
+per tier (Cheng et al. 2016), which finds the words that a distilled table does not tell apart. Both pool
+linearly, so that export folds them into one table.
 
-B: prompts, T: tokens, V: vocabulary, D: base columns, F: features, H: hidden units, K: tiers.
+B: prompts, T: ids of the bag, V: vocabulary, P: ids of pairs, D: base columns, F: features, H: hidden units,
+K: tiers.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from router_model.bag import PAIR_IDS
 from router_model.base import Base
 
 PAD = 0
@@ -43,7 +45,8 @@ class Network(nn.Module):
         self, base: Base, feature_mean: Tensor, feature_deviation: Tensor, tiers: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        vocabulary, columns = base.table.shape
+        self.vocabulary, columns = base.table.shape
+        ids = self.vocabulary + PAIR_IDS
         features, hidden = len(feature_mean), hidden_units(tiers)
         # Not persistent: checkpoints hold what was learned, and the base is at hand wherever one is read.
         self.register_buffer("table", torch.from_numpy(base.embeddings()), persistent=False)  # [V, D]
@@ -52,9 +55,11 @@ class Network(nn.Module):
         scale = torch.where(varies, feature_deviation, torch.ones_like(feature_deviation))  # [F]
         self.register_buffer("feature_scale", scale, persistent=False)  # [F]
         self.register_buffer("feature_reach", REACH * varies, persistent=False)  # [F]
-        self.token = nn.Embedding(vocabulary, 1)  # [V, 1], log weights
-        self.token.weight.data = torch.from_numpy(base.log_weight).unsqueeze(1).clone()
-        self.wide = nn.Embedding(vocabulary, tiers)  # [V, K]
+        self.token = nn.Embedding(ids, 1)  # [V + P, 1], log weights
+        log_weight = torch.from_numpy(base.log_weight)  # [V]
+        of_pairs = log_weight.median().expand(PAIR_IDS)  # [P]
+        self.token.weight.data = torch.cat([log_weight, of_pairs]).unsqueeze(1)
+        self.wide = nn.Embedding(ids, tiers)  # [V + P, K]
         nn.init.zeros_(self.wide.weight)
         self.wide_features = nn.Linear(features, tiers)
         self.hidden = nn.Linear(columns + features, hidden)
@@ -67,10 +72,11 @@ class Network(nn.Module):
     feature_reach: Tensor
 
     def forward(self, token_ids: Tensor, features: Tensor) -> Tensor:
-        """Logits [B, K] of ``token_ids`` int [B, T], padded with 0, and ``features`` float32 [B, F]."""
+        """Logits [B, K] of ``token_ids`` int [B, T], 0 where none is, and ``features`` float32 [B, F]."""
         weight = self.token(token_ids).squeeze(2).exp() * (token_ids != PAD)  # [B, T]
-        total = weight.sum(dim=1, keepdim=True).clamp_min(EMPTY)  # [B, 1]
-        pooled = self._bag(token_ids, self.table, weight) / total  # [B, D]
+        tokens = token_ids * (token_ids < self.vocabulary)  # [B, T], the pairs as padding
+        total = (weight * (tokens != PAD)).sum(dim=1, keepdim=True).clamp_min(EMPTY)  # [B, 1]
+        pooled = self._bag(tokens, self.table, weight) / total  # [B, D]
         wide = self._bag(token_ids, self.wide.weight, weight) / total  # [B, K]
         known = (features - self.feature_mean) / self.feature_scale  # [B, F]
         known = known.clamp(-self.feature_reach, self.feature_reach)  # [B, F]

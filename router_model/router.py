@@ -184,6 +184,7 @@ class Router:
         self._tokenizer = tokens.load(manifest.tokenizer_json)
         self._session = Session(artifact.content, artifact.name)
         self._max_tokens = manifest.max_tokens
+        self._pairs = manifest.pairs
         self._offers = tuple(
             Offer(tier, tier.input_usd_per_million * 1e-6 / CHARACTERS_PER_TOKEN, tier.cost_usd(0, length))
             for tier, length in zip(self.ladder.tiers, manifest.output_tokens, strict=True)
@@ -224,6 +225,8 @@ class Router:
         if not 0 < ids.size <= self._max_tokens:
             truncated = truncated or ids.size > 0
             ids = tokens.window(ids, self._max_tokens)
+        if self._pairs:
+            ids = self._pairs.bag(ids)
         sufficiency = self._session.one(ids, featurize(prompt))
         chosen = policy.choose(sufficiency, point, prompt.text)
         return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, point)
@@ -271,11 +274,13 @@ class Router:
         sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
         order, start = np.argsort(-lengths, kind="stable"), 0
         while start < len(order):
-            rows = order[
-                start : start + max(1, BLOCK_IDS // min(max(1, lengths[order[start]]), self._max_tokens))
-            ]
+            longest = min(max(1, lengths[order[start]]), self._max_tokens)
+            rows = order[start : start + max(1, BLOCK_IDS // longest)]
             start += len(rows)
-            sufficiency[rows] = self._session.sufficiency(ids.block(rows, self._max_tokens), features[rows])
+            block, kept = ids.block(rows, self._max_tokens)
+            if self._pairs:
+                block = self._pairs.bag(block, kept)
+            sufficiency[rows] = self._session.sufficiency(block, features[rows])
         return sufficiency, lengths > self._max_tokens
 
     def forget(self) -> None:
@@ -288,7 +293,8 @@ class Router:
         read = [prompts.read(text) for text, _ in manifest.probes]
         texts = [prompt.text for prompt in read]
         try:
-            self._session.one(np.array([self._tokenizer.vocabulary - 1]), (0.0,) * len(FEATURES))
+            last = (self._pairs.end if self._pairs else self._tokenizer.vocabulary) - 1
+            self._session.one(np.array([last], np.uint32), (0.0,) * len(FEATURES))
             found, _ = self._sufficiency(read, texts)
         except RouterModelError:
             raise

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.errors import ArtifactError, one_line
+from router_model.tokens import Ids
 
 # name -> (element type, dimensions), as every router's graph has them
 INPUTS = {"token_ids": ("tensor(int32)", 2), "features": ("tensor(float)", 2)}
@@ -48,7 +49,7 @@ class Session:
         self._columns = (_columns(inputs, "features", name), _columns(outputs, "sufficiency", name))
         self._idle: list[_Seat] = []
 
-    def one(self, token_ids: NDArray[np.integer[Any]], features: Sequence[float]) -> list[float]:
+    def one(self, token_ids: Ids, features: Sequence[float]) -> list[float]:
         """Sufficiency [K] of one row of ids [T], T at least 1, and its features [F].
 
         Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
@@ -66,16 +67,17 @@ class Session:
         self._idle.append(seat)
         return row
 
-    def sufficiency(self, token_ids: NDArray[np.int32], features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [B, K] of int32 [B, T], padded with 0, and float32 [B, F]."""
-        outputs = self._session.run(["sufficiency"], {"token_ids": token_ids, "features": features})
-        result: NDArray[np.float32] = outputs[0]
-        return result
+    def sufficiency(self, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 [B, K] of uint32 [B, T], padded with 0, and float32 [B, F]."""
+        return self._output("sufficiency", token_ids, features)
 
-    def embedding(self, token_ids: NDArray[np.int32], features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embedding(self, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [B, D]: the last hidden layer, of which likeness between prompts can be measured."""
-        outputs = self._session.run(["embedding"], {"token_ids": token_ids, "features": features})
-        result: NDArray[np.float32] = outputs[0]
+        return self._output("embedding", token_ids, features)
+
+    def _output(self, name: str, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        feed = {"token_ids": token_ids.view(np.int32), "features": features}
+        result: NDArray[np.float32] = self._session.run([name], feed)[0]
         return result
 
 

@@ -72,8 +72,11 @@ class Ragged:
         kept = (whole <= limit) | (position < limit - tail) | (position >= whole - tail)
         return Ragged(self.flat[kept], np.concatenate(([0], np.cumsum(np.minimum(lengths, limit)))))
 
-    def block(self, rows: NDArray[np.int64], limit: int = MAX_IDS) -> NDArray[np.int32]:
-        """Some rows, each cut to its ``window``: int32 [B, T], padded with 0; T is at least 1."""
+    def block(self, rows: NDArray[np.int64], limit: int = MAX_IDS) -> tuple[Ids, NDArray[np.int64]]:
+        """Some rows, each cut to its ``window``, and their lengths: uint32 [B, T] and int64 [B].
+
+        They are padded with 0 on the right; T is at least 1.
+        """
         starts = self.offsets[rows]  # [B]
         whole = self.offsets[rows + 1] - starts  # [B]
         kept = np.minimum(whole, limit)  # [B]
@@ -82,10 +85,10 @@ class Ragged:
         if kept.sum() < whole.sum():
             place += np.where(columns < limit - limit // 4, 0, (whole - kept)[:, np.newaxis])  # [B, T]
         if not self.flat.size:
-            return np.zeros(place.shape, np.int32)
+            return np.zeros(place.shape, np.uint32), kept
         ids = self.flat.take(place, mode="clip")  # [B, T]; places past a row's end are masked
         ids *= columns < kept[:, np.newaxis]
-        return ids.view(np.int32)
+        return ids, kept
 
 
 class Tokenizer(Protocol):

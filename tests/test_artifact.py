@@ -19,7 +19,7 @@ from router_model.wire import metadata_entry
 
 FIELDS = {
     "format", "prompt_version", "features_version", "features", "max_characters", "ladder",
-    "tokenizer_sha256", "max_tokens", "encoder", "precision", "relative_cost", "output_tokens",
+    "tokenizer_sha256", "max_tokens", "pairs", "encoder", "precision", "relative_cost", "output_tokens",
     "default_quality", "calibration", "guard", "metrics", "data", "versions", "curve", "probes", "tokenizer",
 }  # fmt: skip
 

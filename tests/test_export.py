@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router_model.bag import PAIR_IDS, Pairs
 from router_model.base import Base
 from router_model.errors import ExportError
 from router_model.network import WIDTH, Network
@@ -46,7 +47,7 @@ def network(seed: int = 0, outlier: float = 0.0) -> Network:
     )
     torch.manual_seed(seed)
     made = Network(base, torch.tensor([2.0, 0.1, 0.5]), torch.tensor([1.0, 0.05, 0.0]), TIERS)
-    made.wide.weight.data = torch.from_numpy(chance.normal(0, 0.5, (VOCABULARY, TIERS))).float()
+    made.wide.weight.data = torch.from_numpy(chance.normal(0, 0.5, made.wide.weight.shape)).float()
     made.wide.weight.data[5, 0] += outlier
     made.wide.weight.data[6, 0] += 0.3 * outlier
     return made.eval()
@@ -56,7 +57,7 @@ def encoded_of(lengths: np.ndarray, seed: int = 1) -> Encoded:
     chance = np.random.default_rng(seed)
     ids = [chance.integers(0, VOCABULARY, length).astype(np.int32) for length in lengths]
     features = chance.normal([2.0, 0.1, 0.5], [1.0, 0.05, 0.0], (len(lengths), 3))
-    return Encoded(Ragged.of(ids), features.astype(np.float32))
+    return Encoded(Ragged.of(ids), features.astype(np.float32), Pairs(VOCABULARY, PAIR_IDS))
 
 
 def logit(probability: np.ndarray) -> np.ndarray:
@@ -160,7 +161,9 @@ def test_every_token_has_a_weight_in_the_int8_table_and_the_pad_has_none() -> No
     )
     assert table.dtype == np.int8
     assert not table[0].any()
-    assert table[1:, -1].min() == table[7, -1] == 1
+    assert table[1:VOCABULARY, -1].min() == table[7, -1] == 1
+    assert not table[VOCABULARY:, -1].any()  # a mean is over tokens; pairs add to its sum alone
+    assert table[VOCABULARY:, :-1].any()
     assert table.min() >= -127
 
 

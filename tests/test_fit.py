@@ -15,7 +15,9 @@ from router_model.training.dataset import Encoded
 from router_model.training.fit import Fitted, fit, new_network, planned_epochs, predict
 
 VOCABULARY, ROWS = 60, 160
-CONFIG = TrainConfig(epochs=10, min_steps=1, batch_size=16, patience=1.0, learning_rate=0.02)
+CONFIG = TrainConfig(
+    epochs=10, min_steps=1, batch_size=16, patience=1.0, learning_rate=0.02, wide_learning_rate=0.05
+)
 TRAIN, HELD = np.arange(120), np.arange(120, ROWS)
 NONE = np.zeros(0, np.int64)
 

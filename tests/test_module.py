@@ -70,7 +70,7 @@ def test_rows_of_unknown_targets_leave_the_tables_as_they_were() -> None:
     assert gradient[[8, 9]].abs().max() == 0.0
 
 
-def test_every_parameter_is_learned_at_its_own_rate_and_tables_do_not_decay() -> None:
+def test_every_parameter_is_learned_at_its_own_rate_and_decays_at_it() -> None:
     module = Module(network(), TrainConfig(), total_steps=100)
     groups = module.configure_optimizers()["optimizer"].param_groups
     held = [id(parameter) for group in groups for parameter in group["params"]]
@@ -78,7 +78,11 @@ def test_every_parameter_is_learned_at_its_own_rate_and_tables_do_not_decay() ->
     config = module.config
     rates = [config.token_learning_rate, config.wide_learning_rate, config.learning_rate]
     assert [group["initial_lr"] for group in groups] == rates
-    assert [group["weight_decay"] for group in groups] == [0.0, 0.0, config.weight_decay]
+    assert [group["weight_decay"] for group in groups] == [
+        0.0,
+        config.wide_weight_decay,
+        config.weight_decay,
+    ]
 
 
 def test_the_rate_warms_up_then_decays_and_stays_above_zero() -> None:

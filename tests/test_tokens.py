@@ -204,8 +204,9 @@ def test_a_block_holds_the_window_of_every_row_and_fills_with_zeros(
 ) -> None:
     order = [chance.randrange(len(rows)) for _ in rows]
     expected = [window(rows[row], limit).tolist() if rows[row].size else [] for row in order]
-    block = Ragged.of(rows).block(np.array(order, np.int64), limit)
-    assert block.dtype == np.int32
+    block, lengths = Ragged.of(rows).block(np.array(order, np.int64), limit)
+    assert lengths.tolist() == list(map(len, expected))
+    assert block.dtype == np.uint32
     assert block.shape == (len(rows), max([1, *map(len, expected)]))
     assert [line[line != 0].tolist() for line in block] == expected
 

@@ -25,7 +25,8 @@ class TrainConfig:
         learning_rate: of the dense layers (AdamW).
         token_learning_rate: of the token weights, whose rows are seen seldom.
         wide_learning_rate: of the wide table, which starts from zero.
-        weight_decay: of the dense layers; the token tables take none.
+        wide_weight_decay: of the wide table, most of whose rows are seen in a prompt or two.
+        weight_decay: of the dense layers; the token weights take none.
         dropout: in [0, 1).
         max_tokens: window of tokens per prompt; cost is linear in it.
         resamples: of each bootstrap interval, at least 200.
@@ -42,9 +43,10 @@ class TrainConfig:
     min_steps: int = 300
     patience: float = 0.25
     batch_size: int = 128
-    learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
     token_learning_rate: float = 5e-3
-    wide_learning_rate: float = 5e-2
+    wide_learning_rate: float = 2e-2
+    wide_weight_decay: float = 0.5
     weight_decay: float = 1e-2
     dropout: float = 0.3
     max_tokens: int = 512
@@ -66,6 +68,7 @@ class TrainConfig:
             "learning_rate": (1e-9, 10),
             "token_learning_rate": (1e-9, 10),
             "wide_learning_rate": (1e-9, 10),
+            "wide_weight_decay": (0, 10),
             "weight_decay": (0, 10),
             "dropout": (0, 0.99),
             "max_tokens": (8, 8192),

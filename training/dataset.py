@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from router_model import tokens
+from router_model.bag import PAIR_IDS, Pairs
 from router_model.base import Base
 from router_model.features import featurize_batch
 from router_model.prompt import Prompt
@@ -26,24 +27,29 @@ class Encoded:
     """Prompts as the network reads them.
 
     Attributes:
-        ids: of each prompt, within the window of tokens.
+        ids: of each prompt's tokens, within the window.
         features: float32 [N, F].
+        pairs: of neighbouring tokens, which the network reads beside them; none where None.
     """
 
     ids: tokens.Ragged
     features: NDArray[np.float32]
+    pairs: Pairs | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Token ids int64 [B, T], padded with 0, and features float32 [B, F] of some rows."""
-        block = self.ids.block(np.asarray(rows, np.int64))
-        return torch.from_numpy(block).long(), torch.from_numpy(self.features[rows])  # [B, T], [B, F]
+        """Of some rows ids int64 [B, T], as the network reads them, 0 where none is, and features [B, F]."""
+        block, lengths = self.ids.block(np.asarray(rows, np.int64))  # [B, T], [B]
+        if self.pairs:
+            block = self.pairs.bag(block, lengths)  # [B, 2 T - 1]
+        ids = torch.from_numpy(block.astype(np.int64))  # [B, T] or [B, 2 T - 1]
+        return ids, torch.from_numpy(self.features[rows])  # [B, F]
 
     def take(self, rows: NDArray[np.int64]) -> "Encoded":
         """Some of the rows."""
-        return Encoded(self.ids.take(rows), self.features[rows])
+        return Encoded(self.ids.take(rows), self.features[rows], self.pairs)
 
 
 def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
@@ -52,6 +58,7 @@ def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
     return Encoded(
         ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(max_tokens),
         features=featurize_batch(prompts),
+        pairs=Pairs(len(base.table), PAIR_IDS),
     )
 
 

@@ -16,7 +16,7 @@ A decision costs more by the number of nodes than by their arithmetic, so the gr
 - A ``Gemm`` and a ``HardSigmoid``, which ONNX Runtime runs as one node, standardise and clip the features;
   a column of ones beside them brings the bias.
 
-V: vocabulary, B: prompts, T: tokens, F: features, K: tiers.
+V: ids of tokens and pairs, B: prompts, T: tokens, F: features, K: tiers.
 """
 
 from dataclasses import dataclass
@@ -139,7 +139,8 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     columns = network.table.shape[1]
     hidden = network.hidden.weight.double()  # [H, D + F]
     wide = network.wide.weight.double()  # [V, K]
-    deep = network.table.double() @ hidden[:, :columns].T  # [V, H]
+    deep = torch.zeros(len(wide), len(hidden), dtype=torch.float64)  # [V, H], 0 for pairs
+    deep[: len(network.table)] = network.table.double() @ hidden[:, :columns].T
     weight = network.token.weight.double().exp().squeeze(1)  # [V]
     weight[PAD] = 0.0
     factor = torch.from_numpy(calibration.scale)  # [K]
@@ -149,7 +150,8 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     head_bias = network.head.bias.double() - 2 * SHIFT  # [K]
     addend = torch.cat([deep, SHRINK * wide, torch.zeros_like(wide)], dim=1)  # [V, 63]
     dominant = DOMINANCE * max(1.0, float(addend.norm(dim=1).max()))
-    total = torch.full((len(addend), 1), dominant, dtype=torch.float64)  # [V, 1]
+    total = torch.zeros(len(addend), 1, dtype=torch.float64)  # [V, 1]
+    total[: len(network.table)] = dominant
     table = weight[:, None] * torch.cat([addend, total], dim=1)  # [V, 64]
     feature_matrix, feature_offset, known = _fold_features(network, dominant)
     return Folded(
@@ -232,7 +234,7 @@ def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.f
     blocks = []
     for start in range(0, len(rows), BLOCK_ROWS):
         ids, features = encoded.block(rows[start : start + BLOCK_ROWS])
-        blocks.append(session.sufficiency(ids.int().numpy(), features.numpy()))
+        blocks.append(session.sufficiency(ids.numpy().astype(np.uint32), features.numpy()))
     return np.concatenate(blocks).astype(np.float64)
 
 

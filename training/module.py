@@ -52,7 +52,7 @@ class Module(lightning.LightningModule):
         self.log("validation_loss", loss, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
-        """AdamW: the token tables learn faster and without decay, since each row is seen seldom."""
+        """AdamW: the token tables learn faster, since each row is seen seldom."""
         network, config = self.network, self.config
         tables = [network.token.weight, network.wide.weight]
         named = {id(parameter) for parameter in tables}
@@ -60,7 +60,11 @@ class Module(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             [
                 {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
-                {"params": [network.wide.weight], "lr": config.wide_learning_rate, "weight_decay": 0.0},
+                {
+                    "params": [network.wide.weight],
+                    "lr": config.wide_learning_rate,
+                    "weight_decay": config.wide_weight_decay,
+                },
                 {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
             ]
         )

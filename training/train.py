@@ -258,6 +258,7 @@ def _manifest(
         ladder=ladder,
         tokenizer_json=base.tokenizer_json,
         max_tokens=config.max_tokens,
+        pairs=prepared.encoded.pairs,
         encoder="static",
         precision=exported.precision,
         relative_cost=built.relative_cost,

@@ -63,10 +63,13 @@ def numpy_floor(router: Router) -> Call:
     matrix, offset = arrays["feature_matrix"], arrays["feature_offset"]  # [F, F + 1], [F + 1]
     known, head, head_bias = arrays["known"][:, :-1], arrays["head"][:-1], arrays["head_bias"]
     tokenizer, limit = router._tokenizer, router.artifact.manifest.max_tokens
+    pairs = router.artifact.manifest.pairs
 
     def call(request: Request) -> object:
         prompt = prompts.read(request)
         ids = window(tokenizer.encode(prompt.text), limit)  # [T]
+        if pairs:
+            ids = pairs.bag(ids)  # [2 T - 1]
         mean = table[ids].sum(axis=0) / max(total[ids].sum(), 1e-9)  # [63]
         clipped = (np.array(featurize(prompt), np.float32) @ matrix + offset).clip(0, 1)  # [F + 1]
         logits = np.maximum(mean + clipped @ known, 0) @ head + head_bias  # [K]

@@ -27,7 +27,7 @@ def shares(router: Router, requests: Sequence[Request]) -> dict[str, dict[str, f
 def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     """What ``Router.route`` does for one request, and the nanoseconds of each stage."""
     clock, session, tokenizer = time.perf_counter_ns, router._session, router._tokenizer
-    point, limit = router.policy.default, router._max_tokens
+    point, limit, pairs = router.policy.default, router._max_tokens, router._pairs
     marks = [clock()]
     prompt = prompts.read(request)
     marks.append(clock())
@@ -36,6 +36,8 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     if not 0 < ids.size <= limit:
         truncated = truncated or ids.size > 0
         ids = tokens.window(ids, limit)
+    if pairs:
+        ids = pairs.bag(ids)
     marks.append(clock())
     features = featurize(prompt)
     marks.append(clock())

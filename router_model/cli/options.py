@@ -46,7 +46,7 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--batch-size", type=int, default=128, show_default=True, help="Prompts per step."),
         click.option(
-            "--learning-rate", type=float, default=4e-3, show_default=True, help="Of the dense layers."
+            "--learning-rate", type=float, default=8e-3, show_default=True, help="Of the dense layers."
         ),
         click.option(
             "--max-tokens", type=int, default=512, show_default=True, help="Window of tokens per prompt."
