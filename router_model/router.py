@@ -222,11 +222,13 @@ class Router:
         prompt = prompts.read(request)
         ids = self._tokenizer.encode(prompt.text)
         truncated = prompt.characters > len(prompt.text)
-        if not 0 < ids.size <= self._max_tokens:
-            truncated = truncated or ids.size > 0
+        if ids.size > self._max_tokens:
+            truncated = True
             ids = tokens.window(ids, self._max_tokens)
         if self._pairs:
             ids = self._pairs.bag(ids)
+        if not ids.size:
+            ids = tokens.NOTHING
         sufficiency = self._session.one(ids, featurize(prompt))
         chosen = policy.choose(sufficiency, point, prompt.text)
         return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, point)
@@ -279,7 +281,7 @@ class Router:
             start += len(rows)
             block, kept = ids.block(rows, self._max_tokens)
             if self._pairs:
-                block = self._pairs.bag(block, kept)
+                block = self._pairs.bags(block, kept)
             sufficiency[rows] = self._session.sufficiency(block, features[rows])
         return sufficiency, lengths > self._max_tokens
 

@@ -25,10 +25,8 @@ def by_hand(ids: list[int], pairs: Pairs) -> set[int]:
 def test_a_bag_holds_each_token_and_each_pair_once(ids: np.ndarray, pairs: Pairs) -> None:
     bag = pairs.bag(ids)
     assert bag.dtype == np.uint32
-    assert bag.size == 2 * ids.size - 1
-    present = bag[bag > 0].tolist()
-    assert present == sorted(by_hand(ids.tolist(), pairs))
-    assert max(present, default=0) < pairs.end
+    assert bag.tolist() == sorted(by_hand(ids.tolist(), pairs))
+    assert max(bag.tolist(), default=0) < pairs.end
 
 
 @given(st.lists(some_ids, min_size=1, max_size=6))
@@ -38,8 +36,12 @@ def test_the_bags_of_a_block_are_those_of_its_rows(rows: list[np.ndarray]) -> No
     block = np.zeros((len(rows), lengths.max()), np.uint32)
     for line, row in zip(block, rows, strict=True):
         line[: row.size] = row
-    for line, row in zip(PAIRS.bag(block, lengths), rows, strict=True):
-        assert line[line > 0].tolist() == (alone := PAIRS.bag(row))[alone > 0].tolist()
+    for line, row in zip(PAIRS.bags(block, lengths), rows, strict=True):
+        assert line[line > 0].tolist() == PAIRS.bag(row).tolist()
+
+
+def test_nothing_has_an_empty_bag() -> None:
+    assert PAIRS.bag(np.zeros(0, np.uint32)).size == 0
 
 
 def test_order_tells_pairs_apart() -> None:
@@ -56,6 +58,6 @@ def test_the_largest_ids_wrap_around_without_a_warning() -> None:
 @pytest.mark.parametrize("lengths", [[0, 2], [0, 0]])
 def test_a_row_without_tokens_has_an_empty_bag(lengths: list[int]) -> None:
     block = np.array([[0, 0], [7, 8]], np.uint32) * (np.array(lengths)[:, None] > 0)
-    bags = PAIRS.bag(block.astype(np.uint32), np.array(lengths))
+    bags = PAIRS.bags(block.astype(np.uint32), np.array(lengths))
     assert not bags[0].any()
     assert bags[1].any() == (lengths[1] > 0)

@@ -45,7 +45,7 @@ def test_the_graph_has_few_nodes(router: Router) -> None:
     assert len(graph.node) <= 14
 
 
-@pytest.mark.parametrize(("request_", "python", "c"), [(TEXT, 10, 26), (CHAT, 38, 64)], ids=["text", "chat"])
+@pytest.mark.parametrize(("request_", "python", "c"), [(TEXT, 12, 26), (CHAT, 38, 64)], ids=["text", "chat"])
 def test_a_decision_takes_few_calls(router: Router, request_: Request, python: int, c: int) -> None:
     found = calls(router, request_)
     assert found["call"] <= python, found

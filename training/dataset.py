@@ -43,7 +43,7 @@ class Encoded:
         """Of some rows ids int64 [B, T], as the network reads them, 0 where none is, and features [B, F]."""
         block, lengths = self.ids.block(np.asarray(rows, np.int64))  # [B, T], [B]
         if self.pairs:
-            block = self.pairs.bag(block, lengths)  # [B, 2 T - 1]
+            block = self.pairs.bags(block, lengths)  # [B, 2 T - 1]
         ids = torch.from_numpy(block.astype(np.int64))  # [B, T] or [B, 2 T - 1]
         return ids, torch.from_numpy(self.features[rows])  # [B, F]
 

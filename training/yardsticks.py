@@ -20,7 +20,7 @@ from router_model.features import FEATURES, featurize
 from router_model.network import hidden_units
 from router_model.prompt import Request
 from router_model.router import Router
-from router_model.tokens import HuggingFaceTokenizer, window
+from router_model.tokens import NOTHING, HuggingFaceTokenizer, window
 from router_model.training.distill import packaged_minilm
 from router_model.training.export import IR_VERSION, OPSET
 
@@ -41,6 +41,7 @@ def hugging_face_float32(router: Router) -> Call:
     def call(request: Request) -> object:
         prompt = prompts.read(request)
         ids = window(tokenizer.encode(prompt.text), manifest.max_tokens)
+        ids = ids if ids.size else NOTHING
         features = np.array([featurize(prompt)], np.float32)
         feed = {"token_ids": ids[np.newaxis].astype(np.int32), "features": features}
         return session.run(["sufficiency"], feed)[0][0].argmax()
@@ -95,6 +96,7 @@ def minilm_int8(router: Router) -> Call:
 
     def call(request: Request) -> object:
         ids = window(tokenizer.encode(prompts.read(request).text), MINILM_TOKENS)
+        ids = ids if ids.size else NOTHING
         return session.run(None, {"token_ids": ids[np.newaxis].astype(np.int64)})[0]
 
     return call

@@ -33,11 +33,13 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     marks.append(clock())
     ids = tokenizer.encode(prompt.text)
     truncated = prompt.truncated
-    if not 0 < ids.size <= limit:
-        truncated = truncated or ids.size > 0
+    if ids.size > limit:
+        truncated = True
         ids = tokens.window(ids, limit)
     if pairs:
         ids = pairs.bag(ids)
+    if not ids.size:
+        ids = tokens.NOTHING
     marks.append(clock())
     features = featurize(prompt)
     marks.append(clock())
