@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.training.evaluation.baselines import Hull, Mix
+from router_model.training.evaluation.hull import Hull, Mix
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 figures = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=8)
