@@ -113,6 +113,29 @@ def test_crossval_writes_a_prediction_per_row(
     assert {row["tier"] for row in rows} <= {"small", "medium", "large"}
 
 
+def test_crossval_compares_with_baselines_and_runs_controls(
+    log_path: Path, ladder_path: Path, base_path: Path
+) -> None:
+    arguments = ["--folds", "2", "--base", base_path, "--epochs", "1", "--resamples", "200"]
+    arguments += ["--baselines", "length,nearest", "--controls"]
+    found = result(invoke("crossval", log_path, "--ladder", ladder_path, *arguments, "--json"))
+    assert found["rows"] == 400
+    scorers = {one["scorer"] for one in found["comparison"]["rankings"]}
+    assert scorers == {"router", "length", "nearest", "task", "task oracle", "query oracle"}
+    names = ["shuffled labels", "task identity", "leave one task out"]
+    assert [control["name"] for control in found["controls"]] == names
+    assert set(found["controls"][2]["rankings"]) == {"level-0", "level-1", "level-2"}
+    page = invoke("crossval", log_path, "--ladder", ladder_path, *arguments[:-1])
+    assert "router less it" in page.stdout
+    assert "control," not in page.stdout
+
+
+def test_an_unknown_baseline_is_refused_with_the_list(log_path: Path, ladder_path: Path) -> None:
+    done = run("crossval", log_path, "--ladder", ladder_path, "--baselines", "length,oracle")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--baselines 'oracle': give all, or some of length, features, encoder, tfidf" in done.stderr
+
+
 def test_route_reads_standard_input_whole_or_by_lines(artifact_path: Path) -> None:
     whole = result(run("route", artifact_path, "--json", given="hello\nthanks\n"))
     lines = result(run("route", artifact_path, "--lines", "--json", given="hello\n\nthanks\n"))
