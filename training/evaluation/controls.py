@@ -121,18 +121,18 @@ def shuffled_labels(
 def task_identity(rankings: Sequence[Ranked]) -> Control:
     """What the name of the task gives alone, and what the router adds, in the same folds."""
     found = [one for one in rankings if one.scorer == TASK]
-    more = [one for one in found if one.router_less_it.apgr_interval[0] > 0]
+    less = [one.router_less_it.apgr_interval for one in found]
     adds = ", ".join(
         f"{one.router_less_it.apgr:+.3f} {_bracket(one.router_less_it.apgr_interval, '+.3f')}"
         for one in found
     )
-    verdict = f"APGR {_listed(found)} by the task's name alone; the router adds {adds}: " + (
-        "it reads more of a prompt than its task"
-        if len(more) == len(found)
-        else "nothing shows that it reads more of a prompt than its task"
-        if not more
-        else "it reads more of a prompt than its task for some pairs of tiers"
-    )
+    if all(low > 0 for low, _ in less):
+        said = "it reads more of a prompt than its task"
+    elif any(high < 0 for _, high in less):
+        said = "the task's name alone orders prompts better: a rule by task may do, where the task is known"
+    else:
+        said = "nothing shows, for every pair of tiers, that it reads more of a prompt than its task"
+    verdict = f"APGR {_listed(found)} by the task's name alone; the router adds {adds}: {said}"
     return Control("task identity", None, verdict, {TASK: found})
 
 

@@ -80,7 +80,8 @@ def nearest_guarded(x: Inputs, y: Floats, groups: Groups, seed: int) -> Predict:
 
     def predict(rows: Inputs) -> Floats:
         distances, places = index.kneighbors(rows)  # [M, 30], [M, 30]
-        return np.where(distances.mean(axis=1) > furthest, y.mean(), y[places].mean(axis=1))
+        answers: Floats = np.where(distances.mean(axis=1) > furthest, y.mean(), y[places].mean(axis=1))
+        return answers
 
     return predict
 
