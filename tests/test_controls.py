@@ -54,7 +54,7 @@ def with_tasks(rows: Prepared, names: list[str]) -> Prepared:
 def test_shuffled_labels_fall_to_chance(
     log: Prepared, ladder: Ladder, quick: TrainConfig, base: Base
 ) -> None:
-    found = shuffled_labels(log, ladder, 2, quick, base)
+    found = shuffled_labels(log, ladder, quick, base)
     assert found.passed is True
     for one in found.rankings["router"]:
         assert one.apgr_interval[0] <= 0.5 <= one.apgr_interval[1]
@@ -68,7 +68,7 @@ def test_an_order_in_shuffled_labels_is_found(
         return prepared.labels.sufficient[inside]
 
     monkeypatch.setattr(controls_module, "_single_fit", leak)
-    found = shuffled_labels(log, ladder, 2, quick, base)
+    found = shuffled_labels(log, ladder, quick, base)
     assert found.passed is False
     assert "look for a leak" in found.verdict
     assert "FAILED" in render_controls([found])
@@ -78,18 +78,21 @@ def test_labels_are_dealt_whole_to_other_rows(
     log: Prepared, ladder: Ladder, quick: TrainConfig, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dealt: list[Prepared] = []
+    sides: list[set[int]] = []
 
-    def keep(prepared: Prepared, rest: object, inside: np.ndarray, *_: object) -> np.ndarray:
+    def keep(prepared: Prepared, rest: np.ndarray, inside: np.ndarray, *_: object) -> np.ndarray:
         dealt.append(prepared)
+        sides.extend(set(prepared.groups[rows].tolist()) for rows in (rest, inside))
         return np.zeros((len(inside), 3))
 
     monkeypatch.setattr(controls_module, "_single_fit", keep)
-    shuffled_labels(log, ladder, 2, quick, base)
+    shuffled_labels(log, ladder, quick, base)
     before, after = log.labels, dealt[0].labels
     assert sorted(map(tuple, before.outcomes)) == sorted(map(tuple, after.outcomes))
     assert (after.sufficient == (after.outcomes >= 0.5)).all()
     assert (before.outcomes != after.outcomes).any(axis=1).mean() > 0.3
     assert dealt[0].records is log.records
+    assert not sides[0] & sides[1]
 
 
 def test_the_task_is_told_apart_from_what_the_router_adds() -> None:

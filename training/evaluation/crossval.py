@@ -63,7 +63,7 @@ def crossval(
 
     Args:
         baselines: of ``BASELINES``, fitted and judged in the same folds.
-        controls: whether to run them as well; they want about as much time again.
+        controls: whether to run them as well; they train up to nine routers more.
 
     Raises:
         RouterModelError: as ``train`` does.
@@ -91,9 +91,7 @@ def crossval(
     if not controls:
         return found
     done = _within(stage_done, 0.5, 1.0)
-    return dataclasses.replace(
-        found, controls=run_controls(prepared, ladder, count, config, base, rankings, done)
-    )
+    return dataclasses.replace(found, controls=run_controls(prepared, ladder, config, base, rankings, done))
 
 
 def write_predictions(path: str | Path, predictions: Sequence[dict[str, Any]]) -> None:
