@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from router_model.base import Base
 from router_model.cli import main
+from router_model.training.config import TrainConfig
+from router_model.training.evaluation import crossval
 
 Done = subprocess.CompletedProcess[str]
 TRAIN = ["--epochs", "4", "--batch-size", "32", "--resamples", "200"]
@@ -111,6 +113,36 @@ def test_crossval_writes_a_prediction_per_row(
     assert {row["fold"] for row in rows} == {0, 1}
     assert all(set(row["sufficiency"]) == {"small", "medium", "large"} for row in rows)
     assert {row["tier"] for row in rows} <= {"small", "medium", "large"}
+
+
+def test_crossval_compares_with_baselines_and_runs_controls(
+    log_path: Path, ladder_path: Path, base_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = crossval.crossval
+
+    def quickly(paths: Any, ladder: Any, count: int, config: TrainConfig, **rest: Any) -> Any:
+        return whole(paths, ladder, count, dataclasses.replace(config, min_steps=1), **rest)
+
+    monkeypatch.setattr(crossval, "crossval", quickly)
+    asked = ["crossval", log_path, "--ladder", ladder_path, "--baselines", "length,nearest", "--controls"]
+    asked += ["--folds", "2", "--base", base_path, "--epochs", "2", "--resamples", "200"]
+    found = result(invoke(*asked, "--json"))
+    assert found["rows"] == 400
+    scorers = {one["scorer"] for one in found["comparison"]["rankings"]}
+    assert scorers == {"router", "length", "nearest", "task", "task oracle", "query oracle"}
+    names = ["shuffled labels", "task identity", "leave one task out"]
+    assert [control["name"] for control in found["controls"]] == names
+    assert set(found["controls"][2]["rankings"]) == {"level-0", "level-1", "level-2"}
+    page = invoke(*asked).stdout
+    assert "router less it" in page
+    assert "task left out" in page
+    assert all(f"control, {name}: " in page for name in names)
+
+
+def test_an_unknown_baseline_is_refused_with_the_list(log_path: Path, ladder_path: Path) -> None:
+    done = invoke("crossval", log_path, "--ladder", ladder_path, "--baselines", "length,oracle")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--baselines 'oracle': give all, or some of length, features, encoder, tfidf" in done.stderr
 
 
 def test_route_reads_standard_input_whole_or_by_lines(artifact_path: Path) -> None:

@@ -74,6 +74,34 @@ def test_shuffled_labels_fall_to_chance(
     assert all(dial.gain_over_mix < 0.05 for dial in evaluation.dials)
 
 
+def test_baselines_are_judged_on_the_same_rows_and_change_nothing_else(
+    found: CrossValidated, base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path
+) -> None:
+    both = crossval([log_path], ladder, 2, quick, base=base, baselines=("length", "encoder"))
+    assert (both.evaluation, both.predictions) == (found.evaluation, found.predictions)
+    assert (found.comparison, both.controls) == (None, None)
+    assert both.comparison is not None
+    scorers = ["router", "length", "encoder", "task oracle", "query oracle"]
+    assert [one.scorer for one in both.comparison.rankings] == scorers * 2
+    for pair in found.evaluation.pairs:
+        router, length, *_ = (one for one in both.comparison.rankings if one.cheap == pair.cheap)
+        assert router.apgr == pytest.approx(pair.apgr)
+        assert router.apgr_interval == pytest.approx(pair.apgr_interval)
+        assert router.router_less_it.apgr_interval == (0.0, 0.0)
+        assert length.router_less_it.apgr_interval[0] > 0
+    assert [one.router for one in both.comparison.at_costs] == [d.accuracy for d in found.evaluation.dials]
+
+
+def test_a_baseline_that_cannot_run_is_named_and_the_others_run(
+    base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router_model.training.evaluation.embeddings.find_spec", lambda name: None)
+    both = crossval([log_path], ladder, 2, quick, base=base, baselines=("minilm", "length"))
+    assert both.comparison is not None
+    assert "router-model[distill]" in both.comparison.missing["minilm"]
+    assert "length" in {one.scorer for one in both.comparison.rankings}
+
+
 def test_every_row_has_one_prediction_in_the_order_of_the_data(
     found: CrossValidated, log_path: Path, ladder: Ladder
 ) -> None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from router_model.data.split import folds
 from router_model.errors import DataError
 from router_model.policy import TOLERANCE, Dial, OperatingPoint
-from router_model.training.evaluation.baselines import Hull
 from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.hull import Hull
 
 Floats = NDArray[np.float64]
 PENALTIES = 240

@@ -23,6 +23,10 @@ from router_model.terminal import echo_json, progress
 @click.option(
     "--folds", "count", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts, by group."
 )
+@click.option("--baselines", metavar="NAMES", help='Compare with these, by commas, or "all".')
+@click.option(
+    "--controls", is_flag=True, help="Also shuffle labels, judge by task, and leave out a task at a time."
+)
 @click.option("--predictions", type=FILE, help="Write each row's held-out prediction, JSON Lines.")
 @train_options
 @skip_bad_option
@@ -31,6 +35,8 @@ def crossval(
     data: tuple[Path, ...],
     ladder_path: Path,
     count: int,
+    baselines: str | None,
+    controls: bool,
     predictions: Path | None,
     base_path: Path | None,
     skip_bad: bool,
@@ -40,14 +46,34 @@ def crossval(
     """Cross-validate the whole of training on the records of DATA."""
     config, ladder, base = training_inputs(ladder_path, base_path, settings)
 
+    from router_model.training.evaluation.baselines import choose
+    from router_model.training.evaluation.comparison_table import render_comparison, render_controls
     from router_model.training.evaluation.crossval import crossval as run
     from router_model.training.evaluation.crossval import write_predictions
     from router_model.training.evaluation.table import render
 
+    names = choose(baselines) if baselines is not None else ()
     with progress("cross-validating") as stage_done:
-        found = run(data, ladder, count, config, base=base, skip_bad=skip_bad, stage_done=stage_done)
+        found = run(
+            data,
+            ladder,
+            count,
+            config,
+            base=base,
+            baselines=names,
+            controls=controls,
+            skip_bad=skip_bad,
+            stage_done=stage_done,
+        )
     if predictions:
         write_predictions(predictions, found.predictions)
-    return (
-        echo_json(dataclasses.asdict(found.evaluation)) if as_json else click.echo(render(found.evaluation))
-    )
+    if as_json:
+        parts = {"comparison": found.comparison, "controls": found.controls}
+        whole = dataclasses.asdict(found)
+        return echo_json(whole["evaluation"] | {name: whole[name] for name, part in parts.items() if part})
+    click.echo(render(found.evaluation))
+    if found.comparison:
+        click.echo(f"\n{render_comparison(found.comparison)}")
+    if found.controls:
+        click.echo(f"\n{render_controls(found.controls)}")
+    return None

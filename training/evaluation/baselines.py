@@ -1,75 +1,145 @@
-"""The trivial answers: each constant tier, and mixes of two at equal cost.
+"""The learned baselines that a router must beat: what each reads of a prompt, and how it learns from it.
 
-A mix sends each prompt to one of two tiers at random, so that it reaches every point on the line between
-them. The upper hull of the constants is the best that can be had without looking at the prompt.
+N: training rows, M: rows to predict, K: tiers. Sources and a guide to the figures: docs/baselines.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from router_model.base import Base
+from router_model.errors import ConfigError
+from router_model.training.evaluation import learners
+from router_model.training.evaluation.embeddings import frozen, minilm, minilm_missing
+from router_model.training.evaluation.learners import Groups, Inputs, Learner, Predict
+from router_model.training.prepare import Prepared
 
 Floats = NDArray[np.float64]
+Read = Callable[[Prepared], Inputs]
+
+ALL = "all"
+RARE = 10  # rows that differ from the others, below which there is nothing to learn
+UNKNOWN = 0.5  # for a tier of which the training rows tell nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """Tier ``cheap`` with probability 1 - ``share``, tier ``dear`` with ``share``; a constant at 0."""
-
-    cheap: int
-    dear: int
-    share: float
-
-    def shares(self, tiers: int) -> tuple[float, ...]:
-        """Probability of each tier [K]."""
-        shares = [0.0] * tiers
-        shares[self.cheap] += 1 - self.share
-        shares[self.dear] += self.share
-        return tuple(shares)
+def length(train: Prepared, base: Base) -> Read:
+    """Log characters, [N, 1]."""
+    return lambda rows: rows.encoded.features[:, :1].astype(np.float64)
 
 
-class Hull:
-    """Upper hull of the constants in the plane of cost and quality, from the cheapest tier upwards.
+def features(train: Prepared, base: Base) -> Read:
+    """All features, [N, F]."""
+    return lambda rows: rows.encoded.features.astype(np.float64)
 
-    Args:
-        quality: mean outcome of each tier [K].
-        cost: mean cost of each tier [K].
+
+def encoder(train: Prepared, base: Base) -> Read:
+    """The frozen base encoder, [N, D]."""
+    return lambda rows: frozen(rows.encoded.ids, base)
+
+
+def transformer(train: Prepared, base: Base) -> Read:
+    """MiniLM, [N, 384]."""
+    return lambda rows: minilm(_texts(rows))
+
+
+def tfidf(train: Prepared, base: Base) -> Read:
+    """Words and pairs of words of the training rows, sparse [N, V]."""
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    try:
+        words.fit(_texts(train))
+    except ValueError:  # no word is in two prompts
+        return lambda rows: np.zeros((len(rows.records), 1))
+    return lambda rows: words.transform(_texts(rows))
+
+
+def task(train: Prepared, base: Base) -> Read:
+    """The name of the task, [N, 1], which a router is never told."""
+    return lambda rows: np.array([[record.task or ""] for record in rows.records], object)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way to predict sufficiency from a prompt.
+
+    Attributes:
+        summary: what it is, in a line.
+        reads: takes training rows, whose labels it does not see, and the base; gives what reads rows.
+        learns: takes what was read and one tier's target.
+        target: the labels that it learns; "outcomes" where it regresses how good an answer is.
+        missing: why it cannot be run here, with the cure; None where it can.
     """
 
-    def __init__(self, quality: Floats, cost: Floats) -> None:
-        self.quality = quality
-        self.cost = cost
-        order = sorted(range(len(cost)), key=lambda k: (cost[k], -quality[k]))
-        self.tiers: list[int] = []
-        for k in order:
-            if self.tiers and quality[k] <= quality[self.tiers[-1]]:
-                continue
-            while len(self.tiers) >= 2 and self._below(self.tiers[-1], self.tiers[-2], k):
-                self.tiers.pop()
-            self.tiers.append(k)
+    summary: str
+    reads: Callable[[Prepared, Base], Read]
+    learns: Learner
+    target: Literal["sufficient", "outcomes"] = "sufficient"
+    missing: Callable[[], str | None] = lambda: None
 
-    def at_cost(self, cost: float) -> Mix:
-        """The best mix that costs at most ``cost``, and the cheapest constant where none does."""
-        return self._between(self.cost, cost)
+    def fit(self, train: Prepared, base: Base, seed: int) -> Callable[[Prepared], Floats]:
+        """Fit a model per tier on the rows whose label is known; gives what predicts float64 [M, K].
 
-    def at_quality(self, quality: float) -> Mix:
-        """The cheapest mix of at least ``quality``, and the best constant where none has it."""
-        return self._between(self.quality, quality)
+        A tier whose labels are the same in all rows but a few gets its rate for every prompt.
+        """
+        read = self.reads(train, base)
+        inputs, targets = read(train), getattr(train.labels, self.target)
+        tiers = [self._fit_tier(inputs, target, train.groups, seed) for target in targets.T]
 
-    def _between(self, axis: Floats, value: float) -> Mix:
-        for cheap, dear in pairwise(self.tiers):
-            if value < axis[dear]:
-                share = (value - axis[cheap]) / (axis[dear] - axis[cheap])
-                return Mix(cheap, dear, float(min(1.0, max(0.0, share))))
-        return Mix(self.tiers[-1], self.tiers[-1], 0.0)
+        def predict(rows: Prepared) -> Floats:
+            seen = read(rows)
+            return np.stack([tier(seen) for tier in tiers], axis=1)
 
-    def _below(self, middle: int, left: int, right: int) -> bool:
-        """Whether ``middle`` lies on or below the line from ``left`` to ``right``."""
-        run = self.cost[right] - self.cost[left]
-        if run <= 0:
-            return True
-        line = self.quality[left] + (self.quality[right] - self.quality[left]) * (
-            (self.cost[middle] - self.cost[left]) / run
-        )
-        return bool(self.quality[middle] <= line)
+        return predict
+
+    def _fit_tier(self, inputs: Inputs, target: Floats, groups: Groups, seed: int) -> Predict:
+        known = np.flatnonzero(~np.isnan(target))
+        _, counts = np.unique(target[known], return_counts=True)
+        if len(known) - counts.max(initial=0) < RARE:
+            rate = float(target[known].mean()) if len(known) else UNKNOWN
+            return lambda rows: np.full(rows.shape[0], rate)
+        return self.learns(inputs[known], target[known], groups[known], seed)
+
+
+BASELINES = {
+    "length": Baseline("logistic regression on the prompt's length", length, learners.logistic),
+    "features": Baseline("logistic regression on all features", features, learners.logistic),
+    "encoder": Baseline(
+        "logistic regression, tuned, on the frozen base encoder", encoder, learners.tuned_logistic
+    ),
+    "tfidf": Baseline("logistic regression on words and pairs of words", tfidf, learners.sparse_logistic),
+    "minilm": Baseline(
+        "logistic regression, tuned, on MiniLM", transformer, learners.tuned_logistic, missing=minilm_missing
+    ),
+    "nearest": Baseline("30 nearest neighbours on the frozen base encoder", encoder, learners.nearest),
+    "nearest_guarded": Baseline(
+        "the same, and the overall rate where none is near", encoder, learners.nearest_guarded
+    ),
+    "mlp": Baseline("a small perceptron on the frozen base encoder", encoder, learners.perceptron),
+    "carrot": Baseline(
+        "CARROT's plug-in: ridge regression of outcomes", encoder, learners.ridge, target="outcomes"
+    ),
+    "clusters": Baseline("the mean of the prompt's cluster, as in Avengers", encoder, learners.by_cluster),
+    "task": Baseline("the mean of the prompt's task: a control, not a router", task, learners.by_key),
+}
+
+
+def choose(names: str) -> tuple[str, ...]:
+    """The baselines that a list with commas names, in its order; every one for "all".
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    wanted = dict.fromkeys(name.strip() for name in names.split(","))
+    if set(wanted) == {ALL}:
+        return tuple(BASELINES)
+    for name in wanted:
+        if name not in BASELINES:
+            raise ConfigError(f"--baselines {name!r:.40}: give {ALL}, or some of {', '.join(BASELINES)}")
+    return tuple(wanted)
+
+
+def _texts(rows: Prepared) -> list[str]:
+    return [record.prompt.text for record in rows.records]

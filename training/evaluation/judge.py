@@ -13,8 +13,8 @@ from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.policy import Dial, OperatingPoint, Policy
-from router_model.training.evaluation.baselines import Hull
 from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.metrics import GapRecovery, brier_score, expected_calibration_error
 
 Floats = NDArray[np.float64]
