@@ -37,7 +37,9 @@ def advise(default: OperatingPoint, choices: Choices, labels: Labels, ladder: La
     """
     dial = f"{default.dial}={default.value:g}"
     if default.rule == "fixed":
-        return _fallback(np.array(default.shares), dial, default.note[:1].upper() + default.note[1:], labels, ladder)
+        return _fallback(
+            np.array(default.shares), dial, default.note[:1].upper() + default.note[1:], labels, ladder
+        )
     gain = f"{choices.gain_over_mix:+.3f} {_interval(choices.gain_interval, '+.3f')} in mean outcome"
     low, high = choices.gain_interval
     if low > 0:

@@ -27,7 +27,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a tier may be called "$1-$5"
     "font.family": "sans-serif",
-    "font.size": 10.5,
+    "font.size": 9.5,
     "text.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,7 +49,7 @@ def cost_quality(
         if router:
             cost = [p.cost for p in router]
             band = np.array([p.quality_interval for p in router]).T
-            axes.fill_between(cost, *band, color=BAND, alpha=0.5, linewidth=0, label="its interval")
+            axes.fill_between(cost, *band, color=BAND, alpha=0.5, linewidth=0, label="router, interval")
             axes.plot(cost, [p.quality for p in router], color=ROUTER, linewidth=2, label="router")
         for number, (name, costs, qualities) in enumerate(baselines):
             axes.plot(
@@ -78,7 +78,7 @@ def cost_quality(
         axes.set_xlabel("cost, share of the strongest tier's")
         axes.set_ylabel("quality, share of the strongest tier's")
 
-    return _svg("Quality against cost", draw, 6.4, 4.0)
+    return _svg("Quality against cost", draw, 5.2, 3.5)
 
 
 def tier_shares(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def tier_shares(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:
         axes.set_ylabel("share of prompts")
         axes.margins(0)
 
-    return _svg("Share of each tier", draw, 6.4, 2.8)
+    return _svg("Share of each tier", draw, 5.2, 2.3)
 
 
 def reliability_plot(bins: Sequence[Sequence[tuple[float, float, int]]], names: Sequence[str]) -> str:
@@ -116,7 +116,7 @@ def reliability_plot(bins: Sequence[Sequence[tuple[float, float, int]]], names: 
         axes.set_xlabel("predicted probability of sufficiency")
         axes.set_ylabel("observed frequency")
 
-    return _svg("Reliability", draw, 4.6, 3.6)
+    return _svg("Reliability", draw, 4.2, 3.2)
 
 
 def losses(history: Sequence[Sequence[dict[str, float]]]) -> str:
@@ -135,7 +135,7 @@ def losses(history: Sequence[Sequence[dict[str, float]]]) -> str:
         axes.set_xlabel("epoch")
         axes.set_ylabel("binary cross-entropy")
 
-    return _svg("Loss by epoch", draw, 4.6, 3.6)
+    return _svg("Loss by epoch", draw, 4.2, 3.2)
 
 
 def _label(name: str) -> str:
@@ -158,10 +158,12 @@ def _svg(title: str, draw: Callable[[Axes], None], width: float, height: float) 
         # A browser's font may be wider than the one that matplotlib measures by: long names get a line each.
         columns = 2 if all(len(label) <= 22 and label.isascii() for label in labels) else 1
         lines = -(-len(labels) // columns)
-        figure.set_size_inches(width, height + 0.22 * lines)
+        figure.set_size_inches(width, height + 0.2 * lines)
         figure.legend(loc="outside lower left", ncols=columns)
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
-    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
+    return text[text.index("<svg") :].replace(
+        "<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1
+    )

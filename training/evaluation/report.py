@@ -19,7 +19,7 @@ from router_model.policy import OperatingPoint, Policy
 from router_model.training.evaluation import plots
 from router_model.training.evaluation.advice import advise, usd
 from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.choices import Choices, Interval, measure_choices
+from router_model.training.evaluation.choices import Interval, measure_choices
 from router_model.training.evaluation.judge import DIALS, Evaluation, Judged
 from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.misses import Miss, worst_misses
@@ -125,8 +125,8 @@ def _summary(findings: Findings) -> str:
         {
             "measured on": f"{evaluation.rows} rows in {evaluation.groups} groups",
             "trained on": f"{manifest.data['rows']} rows in {manifest.data['groups']} groups",
-            "tiers": ", ".join(
-                f"{tier.name} ({tier.input_usd_per_million:g} / {tier.output_usd_per_million:g} USD per million)"
+            "tiers, USD per million tokens": ", ".join(
+                f"{tier.name} ({tier.input_usd_per_million:g} in, {tier.output_usd_per_million:g} out)"
                 for tier in manifest.ladder.tiers
             ),
             "default dial": f"quality={manifest.default_quality:g}",
@@ -165,7 +165,14 @@ def _training(findings: Findings) -> str:
 def _tasks(tasks: Sequence[Task], names: Sequence[str]) -> str:
     if not tasks:
         return "<p>No row names a task.</p>"
-    head = ["task", "rows", *(f"always {name}" for name in names), "router", "cost share", "gain over the mix"]
+    head = [
+        "task",
+        "rows",
+        *(f"always {name}" for name in names),
+        "router",
+        "cost share",
+        "gain over the mix",
+    ]
     return _table(head, [[task.name, str(task.rows), *_task_figures(task)] for task in tasks])
 
 
@@ -186,13 +193,15 @@ def _misses(misses: Sequence[Miss], names: Sequence[str]) -> str:
 
 
 def _miss(miss: Miss, names: Sequence[str]) -> str:
-    figures = ((f"{p:.0%}", f"{y:g}") for p, y in zip(miss.probabilities, miss.outcomes, strict=True))
-    tiers = [[name, *pair] for name, pair in zip(names, figures, strict=True)]
+    figures = [
+        ["probability", *(f"{probability:.1%}" for probability in miss.probabilities)],
+        ["outcome", *(f"{outcome:g}" for outcome in miss.outcomes)],
+    ]
     of = f"{miss.id}, task {miss.task}" if miss.task is not None else miss.id
     return (
         f'<article class="miss"><p><b>chose {_escaped(names[miss.chosen])}</b> '
         f'<span class="id">{_escaped(of)}</span></p><blockquote dir="auto">{_escaped(miss.text)}</blockquote>'
-        f"{_table(['tier', 'probability', 'outcome'], tiers)}</article>"
+        f"{_table(['', *names], figures)}</article>"
     )
 
 
