@@ -84,7 +84,7 @@ def test_rows_that_know_both_tiers_decide_and_judged_ones_do_not(ladder: Ladder)
 
 
 def test_fewer_than_two_tiers_are_refused_with_the_model_to_use(ladder: Ladder) -> None:
-    with pytest.raises(DataError, match="use model-s for everything.*--keep-dominated") as caught:
+    with pytest.raises(DataError, match=r"use model-s for everything.*--keep-dominated") as caught:
         dropped(rows(400, {"model-s": 0.9, "model-m": 0.6, "model-l": 0.3}), ladder)
     assert "'medium'" in str(caught.value)
     assert "'large'" in str(caught.value)

@@ -52,7 +52,9 @@ def test_of_several_twins_the_nearest_is_named() -> None:
 
 
 def test_every_leak_of_a_much_repeated_template_is_found_and_fifty_are_listed() -> None:
-    template = "Answer the question with one word, think step by step, and give your reasons in a short list: "
+    template = (
+        "Answer the question with one word, think step by step, and give your reasons in a short list: "
+    )
     training = records([f"{template * 2} item {n}" for n in range(400)], "train")
     found = leaks(training, records([f"{template * 2} thing {n}" for n in range(60)], "test"))
     assert (found.count, len(found.pairs)) == (60, 50)

@@ -67,8 +67,8 @@ def advise(default: OperatingPoint, choices: Choices, labels: Labels, ladder: La
 
 
 def usd(value: float) -> str:
-    """US dollars, to four digits or the dollar."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    """US dollars, to the dollar or to three digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _fallback(shares: Floats, dial: str, reason: str, labels: Labels, ladder: Ladder) -> Advice:

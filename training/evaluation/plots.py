@@ -45,12 +45,32 @@ def cost_quality(
     """The router's curve with bands, the constants with their hull, and named curves."""
 
     def draw(axes: Axes) -> None:
-        router = sorted((p for p in curve if p.rule == "router"), key=lambda p: (p.cost, p.quality))
-        if router:
-            cost = [p.cost for p in router]
-            band = np.array([p.quality_interval for p in router]).T
-            axes.fill_between(cost, *band, color=BAND, alpha=0.5, linewidth=0, label="router, interval")
-            axes.plot(cost, [p.quality for p in router], color=ROUTER, linewidth=2, label="router")
+        for dial in ("quality", "budget"):
+            points = sorted((p for p in curve if p.dial == dial), key=lambda p: p.value)
+            label = dial == "quality" and any(p.rule == "router" for p in curve)
+            # The line breaks where the guard decides: there the artifact is on the hull.
+            quality = np.array([p.quality if p.rule == "router" else np.nan for p in points])
+            low, high = np.array([p.quality_interval for p in points]).reshape(-1, 2).T
+            cost = [p.cost for p in points]
+            axes.fill_between(
+                cost,
+                low,
+                high,
+                where=~np.isnan(quality),
+                color=BAND,
+                alpha=0.4,
+                linewidth=0,
+                label="router, interval" if label else None,
+            )
+            axes.plot(
+                cost,
+                quality,
+                marker=".",
+                markersize=3,
+                color=ROUTER,
+                linewidth=2,
+                label="router" if label else None,
+            )
         for number, (name, costs, qualities) in enumerate(baselines):
             axes.plot(
                 costs,

@@ -28,6 +28,7 @@ from router_model.training.evaluation.tasks import Task, by_task
 
 NOT_CHECKED = "not checked"
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # controls, lone surrogates
+NAME = 80  # characters
 SAVINGS = (0.9, 0.95, 0.98, 1.0)
 
 
@@ -173,7 +174,7 @@ def _tasks(tasks: Sequence[Task], names: Sequence[str]) -> str:
         "cost share",
         "gain over the mix",
     ]
-    return _table(head, [[task.name, str(task.rows), *_task_figures(task)] for task in tasks])
+    return _table(head, [[_short(task.name), str(task.rows), *_task_figures(task)] for task in tasks])
 
 
 def _task_figures(task: Task) -> list[str]:
@@ -197,7 +198,7 @@ def _miss(miss: Miss, names: Sequence[str]) -> str:
         ["probability", *(f"{probability:.1%}" for probability in miss.probabilities)],
         ["outcome", *(f"{outcome:g}" for outcome in miss.outcomes)],
     ]
-    of = f"{miss.id}, task {miss.task}" if miss.task is not None else miss.id
+    of = _short(miss.id) + ("" if miss.task is None else f", task {_short(miss.task)}")
     return (
         f'<article class="miss"><p><b>chose {_escaped(names[miss.chosen])}</b> '
         f'<span class="id">{_escaped(of)}</span></p><blockquote dir="auto">{_escaped(miss.text)}</blockquote>'
@@ -235,6 +236,10 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _facts(facts: dict[str, Any]) -> str:
     return "".join(f"<dt>{_escaped(key)}</dt><dd>{_escaped(str(value))}</dd>" for key, value in facts.items())
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
 def _escaped(text: str) -> str:
