@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
@@ -144,8 +143,7 @@ def train(
         shutil.rmtree(state)
         raise
     exported = _export(built, prepared, len(ladder))
-    rows = np.flatnonzero(prepared.labels.complete)
-    judged = judge_built(built, prepared, rows)
+    judged = judge_built(built, prepared)
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     data: dict[str, Any] = {
         "fingerprint": fingerprint,
@@ -156,21 +154,7 @@ def train(
     }
     manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
     content = seal(exported.graph, manifest)
-    page = None
-    if report:
-        findings = Findings(
-            manifest=manifest,
-            curve=manifest.curve,
-            records=[prepared.records[row] for row in rows.tolist()],
-            judged=judged,
-            evaluation=evaluation,
-            rows_are=HELD_OUT,
-            resamples=config.resamples,
-            seed=config.seed,
-            history=built.fitted.history,
-            leaks=NO_LEAKS,
-        )
-        page = write_report(Path(report), findings)
+    page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
     shutil.rmtree(state, ignore_errors=True)
     return Trained(
@@ -227,8 +211,9 @@ def build(
     return Built(fitted, curve, tuple(measured.relative_cost.tolist()))
 
 
-def judge_built(built: Built, prepared: Prepared, rows: NDArray[np.int64]) -> Judged:
+def judge_built(built: Built, prepared: Prepared) -> Judged:
     """The out-of-fold probabilities of complete rows, and the choices at the curve's operating points."""
+    rows = np.flatnonzero(prepared.labels.complete)
     return Judged.by_curve(
         built.relative_cost,
         built.curve.points,
@@ -269,6 +254,30 @@ def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base)
 def _export(built: Built, prepared: Prepared, tiers: int) -> Exported:
     pairs = [(cheap, tiers - 1) for cheap in range(tiers - 1)]
     return export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
+
+
+def _report(
+    folder: Path,
+    manifest: Manifest,
+    built: Built,
+    prepared: Prepared,
+    judged: Judged,
+    evaluation: Evaluation,
+    config: TrainConfig,
+) -> Path:
+    findings = Findings(
+        manifest=manifest,
+        curve=manifest.curve,
+        records=prepared.take(np.flatnonzero(prepared.labels.complete)).records,
+        judged=judged,
+        evaluation=evaluation,
+        rows_are=HELD_OUT,
+        resamples=config.resamples,
+        seed=config.seed,
+        history=built.fitted.history,
+        leaks=NO_LEAKS,
+    )
+    return write_report(folder, findings)
 
 
 def _manifest(

@@ -102,8 +102,8 @@ def without_tiers(ladder: Ladder, dropped: Sequence[DroppedTier]) -> Ladder:
 def relabelled(records: Sequence[Record], successors: Mapping[str, str]) -> list[Record]:
     """Records whose best tier is a kept one; ``successors`` names the kept tier for each dropped one."""
     return [
-        dataclasses.replace(record, best_tier=successors[record.best_tier])
-        if record.best_tier in successors
+        dataclasses.replace(record, best_tier=successors.get(record.best_tier, record.best_tier))
+        if record.best_tier
         else record
         for record in records
     ]

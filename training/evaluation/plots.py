@@ -82,13 +82,13 @@ def cost_quality(
                 label=_label(name),
             )
         strongest = constants[-1].accuracy or 1.0
-        costs = np.array([constant.cost for constant in constants])
+        prices = np.array([constant.cost for constant in constants])
         heights = np.array([constant.accuracy / strongest for constant in constants])
-        corners = Hull(heights, costs).tiers
-        axes.plot(costs[corners], heights[corners], "--", color=TRIVIAL, label="hull of the constants")
+        corners = Hull(heights, prices).tiers
+        axes.plot(prices[corners], heights[corners], "--", color=TRIVIAL, label="hull of the constants")
         for k, constant in enumerate(constants):
             axes.plot(
-                costs[k : k + 1],
+                prices[k : k + 1],
                 heights[k : k + 1],
                 MARKERS[k % len(MARKERS)],
                 color=TRIVIAL,
