@@ -5,7 +5,8 @@ similarity of at least ``THRESHOLD`` share a group, as do rows that name the sam
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,17 +52,36 @@ def near_duplicates(texts: Sequence[str]) -> list[tuple[int, int]]:
     seen: dict[str, int] = {}
     for row, text in enumerate(texts):
         first = seen.setdefault(text, row)
-        sketch = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
-        sketch.update(shingles(text))
-        sketches.append(sketch)
+        sketches.append(_sketch(text))
         if first != row:
             pairs.append((first, row))
             continue
-        met = [other for other in sorted(index.query(sketch)) if sketches[other].jaccard(sketch) >= THRESHOLD]
+        met = [other for other, _ in _similar(index, sketches, sketches[row])]
         pairs += [(other, row) for other in met]
         if len(met) < ENOUGH:
-            index.insert(row, sketch)
+            index.insert(row, sketches[row])
     return pairs
+
+
+def nearest(texts: Sequence[str], among: Sequence[str]) -> list[tuple[int, float] | None]:
+    """For each text a near-duplicate in ``among``: its position and the similarity, 1 where they are equal.
+
+    It is the most similar of the first 16 that are met; None where there is none.
+    """
+    index = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS)
+    sketches = [_sketch(text) for text in among]
+    first: dict[str, int] = {}
+    for row, text in enumerate(among):
+        if first.setdefault(text, row) == row:
+            index.insert(row, sketches[row])
+    found: list[tuple[int, float] | None] = []
+    for text in texts:
+        if text in first:
+            found.append((first[text], 1.0))
+            continue
+        met = islice(_similar(index, sketches, _sketch(text)), ENOUGH)
+        found.append(max(met, key=lambda pair: pair[1], default=None))
+    return found
 
 
 def shingles(text: str) -> list[str]:
@@ -72,6 +92,22 @@ def shingles(text: str) -> list[str]:
     if len(words) < 3:
         return [text]
     return sorted({" ".join(words[i : i + 3]) for i in range(len(words) - 2)})
+
+
+def _sketch(text: str) -> RMinHash:
+    sketch = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
+    sketch.update(shingles(text))
+    return sketch
+
+
+def _similar(
+    index: RMinHashLSH, sketches: Sequence[RMinHash], sketch: RMinHash
+) -> Iterator[tuple[int, float]]:
+    """Positions of the indexed near-duplicates of a text, rising, and how similar each is."""
+    for position in sorted(index.query(sketch)):
+        similarity = sketches[position].jaccard(sketch)
+        if similarity >= THRESHOLD:
+            yield position, similarity
 
 
 def _join(parents: NDArray[np.int64], one: int, other: int) -> None:

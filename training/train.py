@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import resource
 import shutil
 import sys
@@ -24,11 +25,13 @@ from router_model.training.config import TrainConfig
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
 from router_model.training.dataset import encode
+from router_model.training.evaluation.domination import DroppedTier, dominated, relabelled, without_tiers
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
-from router_model.training.evaluation.metrics import reliability
-from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.report import Findings, make_folder, write_report
 from router_model.training.export import Exported, export, run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
+
+logger = logging.getLogger(__name__)
 
 # Written for this purpose: prompts of the training data have no business in a file that gets handed round.
 PROBES = (
@@ -49,6 +52,8 @@ LIBRARIES = (
     "numpy",
     "scikit-learn",
 )
+HELD_OUT = "held-out rows: each was routed by networks that had not seen it or its near-duplicates"
+NO_LEAKS = "none by construction: near-duplicates share a fold, so no network judged one that it had seen"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Trained:
         evaluation: figures on held-out rows.
         checks: largest differences between network and graph.
         report: the page, where one was asked for.
+        dropped_tiers: that another tier dominates, and that the router does not know.
     """
 
     out: str
@@ -91,6 +97,7 @@ class Trained:
     evaluation: Evaluation
     checks: dict[str, float]
     report: str | None
+    dropped_tiers: tuple[DroppedTier, ...] = ()
 
 
 def train(
@@ -102,11 +109,13 @@ def train(
     base: Base | None = None,
     report: str | Path | None = None,
     skip_bad: bool = False,
+    keep_dominated: bool = False,
     stage_done: StageDone | None = None,
 ) -> Trained:
     """Train a router on the records of ``paths`` and write the artifact to ``out``.
 
     An interrupted run is taken up by the next of the same data and settings, from ``out`` + ".resume".
+    Tiers that another dominates leave the ladder first, unless ``keep_dominated`` (evaluation/domination.py).
 
     Raises:
         RouterModelError: data, settings or files are not usable, or training failed; ``out`` is untouched.
@@ -121,6 +130,11 @@ def train(
         make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
     prepared = prepare(read_all(paths, reading), ladder, config, base)
+    dropped: tuple[DroppedTier, ...] = ()
+    if not keep_dominated:
+        dropped = dominated(prepared.records, prepared.labels, prepared.groups, ladder, config)
+    if dropped:
+        prepared, ladder = _without(dropped, prepared, ladder, config, base)
     fingerprint = data_fingerprint(prepared.records)
     state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
     try:
@@ -129,20 +143,18 @@ def train(
         shutil.rmtree(state)
         raise
     exported = _export(built, prepared, len(ladder))
-    evaluation = evaluate_built(built, prepared, ladder, config)
+    judged = judge_built(built, prepared)
+    evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     data: dict[str, Any] = {
         "fingerprint": fingerprint,
         "rows": len(prepared.records),
         "complete_rows": int(prepared.labels.complete.sum()),
         "groups": len(np.unique(prepared.groups)),
+        "dropped_tiers": [asdict(tier) for tier in dropped],
     }
     manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
     content = seal(exported.graph, manifest)
-    page = (
-        write_report(Path(report), manifest, evaluation, built.fitted.history, _reliability(built, prepared))
-        if report
-        else None
-    )
+    page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
     shutil.rmtree(state, ignore_errors=True)
     return Trained(
@@ -158,6 +170,7 @@ def train(
         evaluation=evaluation,
         checks=exported.checks,
         report=str(page) if page else None,
+        dropped_tiers=dropped,
     )
 
 
@@ -198,10 +211,10 @@ def build(
     return Built(fitted, curve, tuple(measured.relative_cost.tolist()))
 
 
-def evaluate_built(built: Built, prepared: Prepared, ladder: Ladder, config: TrainConfig) -> Evaluation:
-    """Figures on the out-of-fold probabilities, at the curve's own operating points."""
+def judge_built(built: Built, prepared: Prepared) -> Judged:
+    """The out-of-fold probabilities of complete rows, and the choices at the curve's operating points."""
     rows = np.flatnonzero(prepared.labels.complete)
-    judged = Judged.by_curve(
+    return Judged.by_curve(
         built.relative_cost,
         built.curve.points,
         built.fitted.probabilities[rows],
@@ -209,13 +222,23 @@ def evaluate_built(built: Built, prepared: Prepared, ladder: Ladder, config: Tra
         prepared.groups[rows],
         [prepared.records[row].prompt.text for row in rows.tolist()],
     )
-    return judge(judged, ladder, config.resamples, config.confidence, config.seed)
 
 
 def peak_memory_mb() -> float:
     """The most memory that this process has held, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def _without(
+    dropped: Sequence[DroppedTier], prepared: Prepared, ladder: Ladder, config: TrainConfig, base: Base
+) -> tuple[Prepared, Ladder]:
+    """The rows and the ladder without the dropped tiers, each of which is named in a warning."""
+    for tier in dropped:
+        logger.warning("%s; it leaves the ladder, unless --keep-dominated", tier)
+    ladder = without_tiers(ladder, dropped)
+    records = relabelled(prepared.records, {tier.tier: tier.successor for tier in dropped})
+    return prepare(records, ladder, config, base), ladder
 
 
 def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base) -> str:
@@ -233,10 +256,28 @@ def _export(built: Built, prepared: Prepared, tiers: int) -> Exported:
     return export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
 
 
-def _reliability(built: Built, prepared: Prepared) -> list[list[tuple[float, float, int]]]:
-    """Per tier, how often its held-out probabilities came true."""
-    columns = zip(built.fitted.probabilities.T, prepared.labels.sufficient.T, strict=True)
-    return [reliability(said[~np.isnan(true)], true[~np.isnan(true)]) for said, true in columns]
+def _report(
+    folder: Path,
+    manifest: Manifest,
+    built: Built,
+    prepared: Prepared,
+    judged: Judged,
+    evaluation: Evaluation,
+    config: TrainConfig,
+) -> Path:
+    findings = Findings(
+        manifest=manifest,
+        curve=manifest.curve,
+        records=prepared.take(np.flatnonzero(prepared.labels.complete)).records,
+        judged=judged,
+        evaluation=evaluation,
+        rows_are=HELD_OUT,
+        resamples=config.resamples,
+        seed=config.seed,
+        history=built.fitted.history,
+        leaks=NO_LEAKS,
+    )
+    return write_report(folder, findings)
 
 
 def _manifest(

@@ -2,11 +2,15 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from router_model.cli.options import FILE, json_option, skip_bad_option
+from router_model.cli.options import FILE, FOLDER, json_option, skip_bad_option
 from router_model.terminal import echo_json
+
+if TYPE_CHECKING:
+    from router_model.training.evaluation.leaks import OnLeaks
 
 
 @click.command()
@@ -16,6 +20,16 @@ from router_model.terminal import echo_json
     "--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default."
 )
 @click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval.")
+@click.option("--trained-on", multiple=True, type=FILE, help="Training data, to look for leaks; repeatable.")
+@click.option(
+    "--leaks",
+    "on_leaks",
+    type=click.Choice(["refuse", "drop", "keep"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with near-duplicates of training prompts.",
+)
+@click.option("--report", type=FOLDER, help="Folder for a page with plots and the worst misses.")
 @skip_bad_option
 @json_option
 def evaluate(
@@ -23,6 +37,9 @@ def evaluate(
     data: tuple[Path, ...],
     ladder_path: Path | None,
     resamples: int,
+    trained_on: tuple[Path, ...],
+    on_leaks: "OnLeaks",
+    report: Path | None,
     skip_bad: bool,
     as_json: bool,
 ) -> None:
@@ -35,9 +52,21 @@ def evaluate(
 
     ladder = Ladder.read(ladder_path) if ladder_path else None
     router = Router.load(router_path)
-    found = run(router, data, ladder, TrainConfig(resamples=resamples), skip_bad=skip_bad)
+    found = run(
+        router,
+        data,
+        ladder,
+        TrainConfig(resamples=resamples),
+        trained_on=trained_on,
+        on_leaks=on_leaks,
+        report=report,
+        skip_bad=skip_bad,
+    )
     guard = router.artifact.manifest.guard
     if as_json:
-        return echo_json({**dataclasses.asdict(found), "guard": guard})
-    click.echo(render(found))
-    return click.echo(f"\nguard: {guard['message']}")
+        rest = {"guard": guard, "leaks": dataclasses.asdict(found.leaks), "report": found.report}
+        return echo_json({**dataclasses.asdict(found.evaluation), **rest})
+    click.echo(render(found.evaluation))
+    click.echo(f"\nguard: {guard['message']}")
+    click.echo(f"leaks: {found.leaks.message}")
+    return click.echo(f"report: {found.report}") if found.report else None

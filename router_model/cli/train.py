@@ -23,7 +23,8 @@ from router_model.terminal import echo_json, progress
 @ladder_option
 @click.option("--out", required=True, type=FILE, help="The artifact to write.")
 @click.option("--quality", type=float, default=0.95, show_default=True, help="The artifact's default dial.")
-@click.option("--report", type=FOLDER, help="Folder for a page with plots.")
+@click.option("--report", type=FOLDER, help="Folder for a page with plots and the worst misses.")
+@click.option("--keep-dominated", is_flag=True, help="Keep tiers that are dearer and worse than another.")
 @train_options
 @skip_bad_option
 @json_option
@@ -32,6 +33,7 @@ def train(
     ladder_path: Path,
     out: Path,
     report: Path | None,
+    keep_dominated: bool,
     base_path: Path | None,
     skip_bad: bool,
     as_json: bool,
@@ -46,12 +48,22 @@ def train(
 
     with progress("training") as stage_done:
         trained = run(
-            data, ladder, out, config, base=base, report=report, skip_bad=skip_bad, stage_done=stage_done
+            data,
+            ladder,
+            out,
+            config,
+            base=base,
+            report=report,
+            skip_bad=skip_bad,
+            keep_dominated=keep_dominated,
+            stage_done=stage_done,
         )
     if as_json:
         return echo_json(dataclasses.asdict(trained))
     click.echo(render(trained.evaluation))
     click.echo(f"\nguard: {trained.guard['message']}")
+    for tier in trained.dropped_tiers:
+        click.echo(f"dropped: {tier}")
     click.echo(
         f"{trained.out}: {trained.bytes / 1e6:.1f} MB, {trained.precision}, from {trained.rows} rows "
         f"in {trained.groups} groups, {trained.seconds:.0f} s"
