@@ -16,6 +16,7 @@ from router_model.terminal import echo_json
     "--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default."
 )
 @click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval.")
+@click.option("--flips", "with_flips", is_flag=True, help="Also count tiers that edits of the text change.")
 @skip_bad_option
 @json_option
 def evaluate(
@@ -23,21 +24,32 @@ def evaluate(
     data: tuple[Path, ...],
     ladder_path: Path | None,
     resamples: int,
+    with_flips: bool,
     skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Measure ROUTER on the labelled records of DATA."""
+    from router_model.data.readers import Reading
     from router_model.ladder import Ladder
     from router_model.router import Router
     from router_model.training.config import TrainConfig
     from router_model.training.evaluation.evaluate import evaluate as run
-    from router_model.training.evaluation.table import render
+    from router_model.training.evaluation.flips import flips
+    from router_model.training.evaluation.table import render, render_flips
+    from router_model.training.prepare import read_all
 
     ladder = Ladder.read(ladder_path) if ladder_path else None
     router = Router.load(router_path)
     found = run(router, data, ladder, TrainConfig(resamples=resamples), skip_bad=skip_bad)
+    flipped = None
+    if with_flips:
+        records = read_all(data, Reading(skip_bad=skip_bad))
+        flipped = flips(router, [record.request for record in records])
     guard = router.artifact.manifest.guard
     if as_json:
-        return echo_json({**dataclasses.asdict(found), "guard": guard})
+        result = {**dataclasses.asdict(found), "guard": guard}
+        return echo_json(result | ({"flips": dataclasses.asdict(flipped)} if flipped else {}))
     click.echo(render(found))
+    if flipped:
+        click.echo(f"\n{render_flips(flipped)}")
     return click.echo(f"\nguard: {guard['message']}")

@@ -64,6 +64,7 @@ def crossval(
         by_router=together.by_router,
         labels=together.labels.take(complete),
         groups=together.groups[complete],
+        relative_cost=together.relative_cost,
     )
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     return CrossValidated(evaluation, predictions)
@@ -107,6 +108,7 @@ def _together(
         by_router=np.all([part.by_router for part in parts], axis=0),
         labels=prepared.labels.take(rows),
         groups=prepared.groups[rows],
+        relative_cost=np.mean([part.relative_cost for part in parts], axis=0),
     )
 
 

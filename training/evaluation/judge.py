@@ -13,12 +13,19 @@ from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.policy import Dial, OperatingPoint, Policy
+from router_model.training.evaluation.aiq import Aiq, aiq
 from router_model.training.evaluation.baselines import Hull
-from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.metrics import GapRecovery, brier_score, expected_calibration_error
+from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.metrics import (
+    GapRecovery,
+    area_under_risk_coverage,
+    brier_score,
+    expected_calibration_error,
+    risk_coverage,
+)
+from router_model.training.evaluation.oracle import Oracle, oracle
 
 Floats = NDArray[np.float64]
-Interval = tuple[float, float]
 
 DIALS: tuple[tuple[Dial, float], ...] = (
     ("quality", 0.8), ("quality", 0.9), ("quality", 0.95), ("quality", 0.98), ("quality", 1.0),
@@ -37,6 +44,7 @@ class Judged:
         by_router: bool [P], whether the router decided, rather than a fixed choice of the guard.
         labels: of the rows.
         groups: int64 [N].
+        relative_cost: float64 [K], mean cost of each tier over the strongest's, as the policy holds it.
     """
 
     probabilities: Floats
@@ -45,6 +53,7 @@ class Judged:
     by_router: NDArray[np.bool_]
     labels: Labels
     groups: NDArray[np.int64]
+    relative_cost: Floats
 
     @classmethod
     def by_curve(
@@ -61,12 +70,24 @@ class Judged:
         points = [policy.point(**{dial: value}) for dial, value in DIALS]
         chosen = [policy.choose_batch(probabilities.astype(np.float32), point, texts) for point in points]
         by_router = np.array([point.rule == "router" for point in points])
-        return cls(probabilities, probabilities, np.stack(chosen, axis=1), by_router, labels, groups)
+        return cls(
+            probabilities,
+            probabilities,
+            np.stack(chosen, axis=1),
+            by_router,
+            labels,
+            groups,
+            np.array(relative_cost, np.float64),
+        )
 
 
 @dataclass(frozen=True)
 class AtDial:
-    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's."""
+    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's.
+
+    ``gain_over_mix`` is the accuracy less that of the best mix of constants at equal cost, ``regret`` what
+    the query oracle's is more.
+    """
 
     dial: str
     value: float
@@ -80,6 +101,8 @@ class AtDial:
     cost_usd_per_1000: float
     gain_over_mix: float
     gain_over_mix_interval: Interval
+    regret: float
+    regret_interval: Interval
     shares: dict[str, float]
 
 
@@ -99,7 +122,11 @@ class PairRanking:
 
 @dataclass(frozen=True)
 class ConstantTier:
-    """What always picking one tier gives, and how well its probabilities are calibrated."""
+    """What always picking one tier gives, and how far its probability of being sufficient can be relied on.
+
+    ``aurc`` is the area under the risk-coverage curve, ``excess_aurc`` how much of it a perfect order of the
+    same errors would not have.
+    """
 
     tier: str
     accuracy: float
@@ -108,6 +135,8 @@ class ConstantTier:
     cost_usd_per_1000: float
     calibration_error: float
     brier: float
+    aurc: float
+    excess_aurc: float
 
 
 @dataclass(frozen=True)
@@ -120,6 +149,8 @@ class Evaluation:
     dials: list[AtDial]
     pairs: list[PairRanking]
     constants: list[ConstantTier]
+    oracle: Oracle
+    aiq: Aiq
 
 
 def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, seed: int) -> Evaluation:
@@ -138,6 +169,8 @@ def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, see
         dials=_dials(judged, ladder, bootstrap),
         pairs=[_pair(judged, ladder, cheap, bootstrap) for cheap in range(len(ladder) - 1)],
         constants=_constants(judged, ladder, bootstrap),
+        oracle=oracle(judged.labels, bootstrap),
+        aiq=aiq(judged.probabilities, judged.relative_cost, judged.labels, bootstrap),
     )
 
 
@@ -146,10 +179,11 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
     own_quality = np.take_along_axis(outcomes, judged.chosen, axis=1)  # [N, P]
     own_cost = np.take_along_axis(cost, judged.chosen, axis=1)  # [N, P]
     tiers, dials = len(ladder), len(DIALS)
-    sums = bootstrap.sums(np.hstack([outcomes, cost, own_quality, own_cost])) / len(
-        outcomes
-    )  # [R, 2 K + 2 P]
-    quality_r, cost_r, own_quality_r, own_cost_r = np.split(sums, np.cumsum([tiers, tiers, dials]), axis=1)
+    regret = outcomes.max(axis=1, keepdims=True) - own_quality  # [N, P]
+    values = np.hstack([outcomes, cost, own_quality, own_cost, regret])  # [N, 2 K + 3 P]
+    quality_r, cost_r, own_quality_r, own_cost_r, regret_r = np.split(
+        bootstrap.sums(values) / len(values), np.cumsum([tiers, tiers, dials, dials]), axis=1
+    )  # [R, K], [R, K], [R, P], [R, P], [R, P]
     quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
     hull = Hull(quality, price)
     found = []
@@ -179,6 +213,8 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
                 cost_usd_per_1000=paid * 1000,
                 gain_over_mix=accuracy - float(quality @ mix),
                 gain_over_mix_interval=bootstrap.interval(own_quality_r[:, column] - mixed),
+                regret=float(regret[:, column].mean()),
+                regret_interval=bootstrap.interval(regret_r[:, column]),
                 shares=dict(zip(ladder.names, shares.tolist(), strict=True)),
             )
         )
@@ -213,18 +249,24 @@ def _constants(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[Con
     labels = judged.labels
     drawn = bootstrap.sums(labels.outcomes) / len(labels.outcomes)  # [R, K]
     price = labels.cost_usd.mean(axis=0)  # [K]
-    return [
-        ConstantTier(
-            tier=name,
-            accuracy=float(labels.outcomes[:, k].mean()),
-            accuracy_interval=bootstrap.interval(drawn[:, k]),
-            cost=_ratio(float(price[k]), price[-1]),
-            cost_usd_per_1000=float(price[k]) * 1000,
-            calibration_error=expected_calibration_error(judged.probabilities[:, k], labels.sufficient[:, k]),
-            brier=brier_score(judged.probabilities[:, k], labels.sufficient[:, k]),
+    found = []
+    for k, name in enumerate(ladder.names):
+        said, true = judged.probabilities[:, k], labels.sufficient[:, k]
+        aurc, excess = area_under_risk_coverage(risk_coverage(said, true))
+        found.append(
+            ConstantTier(
+                tier=name,
+                accuracy=float(labels.outcomes[:, k].mean()),
+                accuracy_interval=bootstrap.interval(drawn[:, k]),
+                cost=_ratio(float(price[k]), price[-1]),
+                cost_usd_per_1000=float(price[k]) * 1000,
+                calibration_error=expected_calibration_error(said, true),
+                brier=brier_score(said, true),
+                aurc=aurc,
+                excess_aurc=excess,
+            )
         )
-        for k, name in enumerate(ladder.names)
-    ]
+    return found
 
 
 def _ratio(value: float, strongest: float) -> float:
