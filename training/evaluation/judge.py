@@ -14,8 +14,8 @@ from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.policy import Dial, OperatingPoint, Policy
 from router_model.training.evaluation.aiq import Aiq, aiq
-from router_model.training.evaluation.baselines import Hull
 from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.means import Means
 from router_model.training.evaluation.metrics import (
     GapRecovery,
     area_under_risk_coverage,
@@ -175,45 +175,37 @@ def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, see
 
 
 def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]:
-    outcomes, cost = judged.labels.outcomes, judged.labels.cost_usd
-    own_quality = np.take_along_axis(outcomes, judged.chosen, axis=1)  # [N, P]
-    own_cost = np.take_along_axis(cost, judged.chosen, axis=1)  # [N, P]
-    tiers, dials = len(ladder), len(DIALS)
-    regret = outcomes.max(axis=1, keepdims=True) - own_quality  # [N, P]
-    values = np.hstack([outcomes, cost, own_quality, own_cost, regret])  # [N, 2 K + 3 P]
-    quality_r, cost_r, own_quality_r, own_cost_r, regret_r = np.split(
-        bootstrap.sums(values) / len(values), np.cumsum([tiers, tiers, dials, dials]), axis=1
-    )  # [R, K], [R, K], [R, P], [R, P], [R, P]
-    quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
-    hull = Hull(quality, price)
+    labels, chosen = judged.labels, judged.chosen
+    own_quality = np.take_along_axis(labels.outcomes, chosen, axis=1)  # [N, P]
+    own_cost = np.take_along_axis(labels.cost_usd, chosen, axis=1)  # [N, P]
+    sample, drawn = Means.over(labels, own_quality, own_cost, bootstrap)
+    mixes = sample.mixes()
+    gain, gain_r = sample.gain_over(mixes)[0], drawn.gain_over(mixes)  # [P], [R, P]
+    best = labels.outcomes.max(axis=1, keepdims=True)  # [N, 1]
+    regret = (best - own_quality).mean(axis=0)  # [P]
+    regret_r = bootstrap.sums(best) / len(best) - drawn.own_quality  # [R, P]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quality_r = drawn.own_quality / drawn.quality[:, -1:]  # [R, P]
+        cost_r = drawn.own_cost / drawn.cost[:, -1:]  # [R, P]
     found = []
     for column, (dial, value) in enumerate(DIALS):
-        accuracy, paid = float(own_quality[:, column].mean()), float(own_cost[:, column].mean())
-        mix = np.array(hull.at_cost(paid).shares(tiers))  # [K]
-        cheap, dear = hull.at_cost(paid).cheap, hull.at_cost(paid).dear
-        span = cost_r[:, dear] - cost_r[:, cheap]  # [R]
-        share = np.divide(
-            own_cost_r[:, column] - cost_r[:, cheap], span, np.zeros_like(span), where=span != 0
-        )
-        mixed = (1 - share) * quality_r[:, cheap] + share * quality_r[:, dear]  # [R]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = own_quality_r[:, column] / quality_r[:, -1], own_cost_r[:, column] / cost_r[:, -1]
-        shares = np.bincount(judged.chosen[:, column], minlength=tiers) / len(outcomes)
+        accuracy, paid = float(sample.own_quality[0, column]), float(sample.own_cost[0, column])
+        shares = np.bincount(chosen[:, column], minlength=len(ladder)) / len(chosen)  # [K]
         found.append(
             AtDial(
                 dial=dial,
                 value=value,
                 by_router=bool(judged.by_router[column]),
                 accuracy=accuracy,
-                accuracy_interval=bootstrap.interval(own_quality_r[:, column]),
-                quality=_ratio(accuracy, quality[-1]),
-                quality_interval=bootstrap.interval(ratios[0]),
-                cost=_ratio(paid, price[-1]),
-                cost_interval=bootstrap.interval(ratios[1]),
+                accuracy_interval=bootstrap.interval(drawn.own_quality[:, column]),
+                quality=_ratio(accuracy, sample.quality[0, -1]),
+                quality_interval=bootstrap.interval(quality_r[:, column]),
+                cost=_ratio(paid, sample.cost[0, -1]),
+                cost_interval=bootstrap.interval(cost_r[:, column]),
                 cost_usd_per_1000=paid * 1000,
-                gain_over_mix=accuracy - float(quality @ mix),
-                gain_over_mix_interval=bootstrap.interval(own_quality_r[:, column] - mixed),
-                regret=float(regret[:, column].mean()),
+                gain_over_mix=float(gain[column]),
+                gain_over_mix_interval=bootstrap.interval(gain_r[:, column]),
+                regret=float(regret[column]),
                 regret_interval=bootstrap.interval(regret_r[:, column]),
                 shares=dict(zip(ladder.names, shares.tolist(), strict=True)),
             )

@@ -107,7 +107,7 @@ def _aiq(aiq: Aiq) -> str:
     low, high = aiq.cost_range_usd_per_1000
     return columns(
         [
-            ["AIQ, USD/1000", "router", "hull of constants", "gain"],
+            ["AIQ, USD/1000", "router", "hull of constants", "gain, held out"],
             [
                 f"{low:.4f} to {high:.4f}",
                 _with(aiq.router, aiq.router_interval),
