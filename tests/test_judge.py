@@ -1,5 +1,8 @@
 """The judge: figures at each dial, pairs of tiers and constants, from labels worked out by hand."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -32,6 +35,7 @@ def judged_of(outcomes: np.ndarray, probabilities: np.ndarray, chosen: np.ndarra
         by_router=np.arange(len(DIALS)) > 0,
         labels=labels_of(outcomes),
         groups=np.arange(len(outcomes)),
+        relative_cost=PRICES / PRICES[-1],
     )
 
 
@@ -105,7 +109,7 @@ def test_scores_order_prompts_where_they_differ_from_probabilities(
     outcomes: np.ndarray, ladder: Ladder
 ) -> None:
     told = judged_of(outcomes, np.full((400, 3), 0.5), np.zeros(400, np.int64))
-    by_scores = Judged(told.probabilities, outcomes, told.chosen, told.by_router, told.labels, told.groups)
+    by_scores = dataclasses.replace(told, scores=outcomes)
     assert judge(by_scores, ladder, 200, 0.95, 0).pairs[0].apgr == pytest.approx(0.75)
     assert judge(told, ladder, 200, 0.95, 0).pairs[0].apgr == pytest.approx(0.5, abs=0.1)
 
@@ -124,6 +128,33 @@ def test_choices_are_those_of_the_curves_policy(outcomes: np.ndarray) -> None:
     assert judged.by_router.tolist() == [dial == "quality" for dial, _ in DIALS]
 
 
+def test_the_regret_of_the_oracle_is_nothing(oracle: Evaluation) -> None:
+    for dial in oracle.dials:
+        assert (dial.regret, dial.regret_interval) == (0.0, (0.0, 0.0))
+
+
+def test_regret_is_what_the_oracle_has_more(outcomes: np.ndarray, ladder: Ladder) -> None:
+    constant = judge(judged_of(outcomes, outcomes, np.full(400, 1)), ladder, 300, 0.95, 0)
+    for dial in constant.dials:
+        assert dial.regret == pytest.approx(0.25)
+        assert dial.regret == pytest.approx(constant.oracle.accuracy - dial.accuracy)
+        assert dial.regret_interval[0] < 0.25 < dial.regret_interval[1]
+
+
+def test_the_oracle_takes_the_cheapest_of_the_best_tiers(outcomes: np.ndarray, ladder: Ladder) -> None:
+    found = judge(judged_of(outcomes, outcomes, np.zeros(400, np.int64)), ladder, 300, 0.95, 0).oracle
+    paid = (2 * 0.001 + 0.01 + 0.1) / 4
+    assert found.accuracy == pytest.approx(0.75)
+    assert found.cost == pytest.approx(paid / 0.1)
+    assert found.cost_usd_per_1000 == pytest.approx(1000 * paid)
+    assert found.accuracy_interval[0] < 0.75 < found.accuracy_interval[1]
+    assert found.cost_interval[0] < paid / 0.1 < found.cost_interval[1]
+
+
+def test_probabilities_that_are_the_truth_have_no_risk(oracle: Evaluation) -> None:
+    assert [(constant.aurc, constant.excess_aurc) for constant in oracle.constants] == [(0.0, 0.0)] * 3
+
+
 def test_tiers_that_do_equally_well_have_no_ranking_and_still_a_table(ladder: Ladder) -> None:
     same = np.tile([[0.0], [1.0]], (30, 3))
     found = judge(judged_of(same, same, np.zeros(60, np.int64)), ladder, 200, 0.95, 0)
@@ -135,7 +166,15 @@ def test_the_table_names_every_tier_dial_and_pair(oracle: Evaluation) -> None:
     page = render(oracle)
     for words in ("quality=0.95", "budget=0.5", "always medium", "small to large", "fixed by the guard"):
         assert words in page
+    for words in ("query oracle", "regret", "AIQ", "hull of constants", "AURC", "E-AURC", "P(medium)"):
+        assert words in page
     assert "400 rows in 400 groups, 95% intervals" in page
+
+
+def test_an_evaluation_is_small_and_plain(oracle: Evaluation) -> None:
+    text = json.dumps(dataclasses.asdict(oracle))
+    assert json.loads(text)["aiq"]["router"] == oracle.aiq.router
+    assert len(text) < 16_000
 
 
 def test_no_row_that_knows_every_tier_is_refused(ladder: Ladder) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="What to do with near-duplicates of training prompts.",
 )
 @click.option("--report", type=FOLDER, help="Folder for a page with plots and the worst misses.")
+@click.option("--flips", "with_flips", is_flag=True, help="Also count tiers that edits of the text change.")
 @skip_bad_option
 @json_option
 def evaluate(
@@ -40,15 +41,19 @@ def evaluate(
     trained_on: tuple[Path, ...],
     on_leaks: "OnLeaks",
     report: Path | None,
+    with_flips: bool,
     skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Measure ROUTER on the labelled records of DATA."""
+    from router_model.data.readers import Reading
     from router_model.ladder import Ladder
     from router_model.router import Router
     from router_model.training.config import TrainConfig
     from router_model.training.evaluation.evaluate import evaluate as run
-    from router_model.training.evaluation.table import render
+    from router_model.training.evaluation.flips import flips
+    from router_model.training.evaluation.table import render, render_flips
+    from router_model.training.prepare import read_all
 
     ladder = Ladder.read(ladder_path) if ladder_path else None
     router = Router.load(router_path)
@@ -62,11 +67,18 @@ def evaluate(
         report=report,
         skip_bad=skip_bad,
     )
+    flipped = None
+    if with_flips:
+        records = read_all(data, Reading(skip_bad=skip_bad))
+        flipped = flips(router, [record.request for record in records])
     guard = router.artifact.manifest.guard
     if as_json:
         rest = {"guard": guard, "leaks": dataclasses.asdict(found.leaks), "report": found.report}
+        rest |= {"flips": dataclasses.asdict(flipped)} if flipped else {}
         return echo_json({**dataclasses.asdict(found.evaluation), **rest})
     click.echo(render(found.evaluation))
+    if flipped:
+        click.echo(f"\n{render_flips(flipped)}")
     click.echo(f"\nguard: {guard['message']}")
     click.echo(f"leaks: {found.leaks.message}")
     return click.echo(f"report: {found.report}") if found.report else None

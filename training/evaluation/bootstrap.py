@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Interval = tuple[float, float]
 CHUNK_CELLS = 4_000_000  # of the weight matrix at a time, 32 MB
 
 
@@ -47,7 +48,7 @@ class Bootstrap:
         totals = np.add.reduceat(values[order], starts, axis=0)  # [G, M]
         return np.concatenate([weights @ totals for weights in self.weights()])
 
-    def interval(self, draws: Floats) -> tuple[float, float]:
+    def interval(self, draws: Floats) -> Interval:
         """Percentile interval of R draws of one figure; draws that are not finite are left out."""
         finite = draws[np.isfinite(draws)]
         if not finite.size:

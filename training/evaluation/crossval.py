@@ -192,6 +192,7 @@ def _together(
         by_router=np.all([part.by_router for part in parts], axis=0),
         labels=prepared.labels.take(rows),
         groups=prepared.groups[rows],
+        relative_cost=np.mean([part.relative_cost for part in parts], axis=0),
     )
 
 
@@ -207,6 +208,7 @@ def _taken(judged: Judged, rows: NDArray[np.int64]) -> Judged:
         by_router=judged.by_router,
         labels=judged.labels.take(rows),
         groups=judged.groups[rows],
+        relative_cost=judged.relative_cost,
     )
 
 

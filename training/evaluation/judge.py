@@ -13,12 +13,19 @@ from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.policy import Dial, OperatingPoint, Policy
-from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.hull import Hull
-from router_model.training.evaluation.metrics import GapRecovery, brier_score, expected_calibration_error
+from router_model.training.evaluation.aiq import Aiq, aiq
+from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.means import Means
+from router_model.training.evaluation.metrics import (
+    GapRecovery,
+    area_under_risk_coverage,
+    brier_score,
+    expected_calibration_error,
+    risk_coverage,
+)
+from router_model.training.evaluation.oracle import Oracle, oracle
 
 Floats = NDArray[np.float64]
-Interval = tuple[float, float]
 
 DIALS: tuple[tuple[Dial, float], ...] = (
     ("quality", 0.8), ("quality", 0.9), ("quality", 0.95), ("quality", 0.98), ("quality", 1.0),
@@ -37,6 +44,7 @@ class Judged:
         by_router: bool [P], whether the router decided, rather than a fixed choice of the guard.
         labels: of the rows.
         groups: int64 [N].
+        relative_cost: float64 [K], mean cost of each tier over the strongest's, as the policy holds it.
     """
 
     probabilities: Floats
@@ -45,6 +53,7 @@ class Judged:
     by_router: NDArray[np.bool_]
     labels: Labels
     groups: NDArray[np.int64]
+    relative_cost: Floats
 
     @classmethod
     def by_curve(
@@ -61,12 +70,24 @@ class Judged:
         points = [policy.point(**{dial: value}) for dial, value in DIALS]
         chosen = [policy.choose_batch(probabilities.astype(np.float32), point, texts) for point in points]
         by_router = np.array([point.rule == "router" for point in points])
-        return cls(probabilities, probabilities, np.stack(chosen, axis=1), by_router, labels, groups)
+        return cls(
+            probabilities,
+            probabilities,
+            np.stack(chosen, axis=1),
+            by_router,
+            labels,
+            groups,
+            np.array(relative_cost, np.float64),
+        )
 
 
 @dataclass(frozen=True)
 class AtDial:
-    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's."""
+    """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's.
+
+    ``gain_over_mix`` is the accuracy less that of the best mix of constants at equal cost, ``regret`` what
+    the query oracle's is more.
+    """
 
     dial: str
     value: float
@@ -80,6 +101,8 @@ class AtDial:
     cost_usd_per_1000: float
     gain_over_mix: float
     gain_over_mix_interval: Interval
+    regret: float
+    regret_interval: Interval
     shares: dict[str, float]
 
 
@@ -99,7 +122,11 @@ class PairRanking:
 
 @dataclass(frozen=True)
 class ConstantTier:
-    """What always picking one tier gives, and how well its probabilities are calibrated."""
+    """What always picking one tier gives, and how far its probability of being sufficient can be relied on.
+
+    ``aurc`` is the area under the risk-coverage curve, ``excess_aurc`` how much of it a perfect order of the
+    same errors would not have.
+    """
 
     tier: str
     accuracy: float
@@ -108,6 +135,8 @@ class ConstantTier:
     cost_usd_per_1000: float
     calibration_error: float
     brier: float
+    aurc: float
+    excess_aurc: float
 
 
 @dataclass(frozen=True)
@@ -120,6 +149,8 @@ class Evaluation:
     dials: list[AtDial]
     pairs: list[PairRanking]
     constants: list[ConstantTier]
+    oracle: Oracle
+    aiq: Aiq
 
 
 def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, seed: int) -> Evaluation:
@@ -138,47 +169,44 @@ def judge(judged: Judged, ladder: Ladder, resamples: int, confidence: float, see
         dials=_dials(judged, ladder, bootstrap),
         pairs=[_pair(judged, ladder, cheap, bootstrap) for cheap in range(len(ladder) - 1)],
         constants=_constants(judged, ladder, bootstrap),
+        oracle=oracle(judged.labels, bootstrap),
+        aiq=aiq(judged.probabilities, judged.relative_cost, judged.labels, bootstrap),
     )
 
 
 def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]:
-    outcomes, cost = judged.labels.outcomes, judged.labels.cost_usd
-    own_quality = np.take_along_axis(outcomes, judged.chosen, axis=1)  # [N, P]
-    own_cost = np.take_along_axis(cost, judged.chosen, axis=1)  # [N, P]
-    tiers, dials = len(ladder), len(DIALS)
-    sums = bootstrap.sums(np.hstack([outcomes, cost, own_quality, own_cost])) / len(
-        outcomes
-    )  # [R, 2 K + 2 P]
-    quality_r, cost_r, own_quality_r, own_cost_r = np.split(sums, np.cumsum([tiers, tiers, dials]), axis=1)
-    quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
-    hull = Hull(quality, price)
+    labels, chosen = judged.labels, judged.chosen
+    own_quality = np.take_along_axis(labels.outcomes, chosen, axis=1)  # [N, P]
+    own_cost = np.take_along_axis(labels.cost_usd, chosen, axis=1)  # [N, P]
+    sample, drawn = Means.over(labels, own_quality, own_cost, bootstrap)
+    mixes = sample.mixes()
+    gain, gain_r = sample.gain_over(mixes)[0], drawn.gain_over(mixes)  # [P], [R, P]
+    best = labels.outcomes.max(axis=1, keepdims=True)  # [N, 1]
+    regret = (best - own_quality).mean(axis=0)  # [P]
+    regret_r = bootstrap.sums(best) / len(best) - drawn.own_quality  # [R, P]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quality_r = drawn.own_quality / drawn.quality[:, -1:]  # [R, P]
+        cost_r = drawn.own_cost / drawn.cost[:, -1:]  # [R, P]
     found = []
     for column, (dial, value) in enumerate(DIALS):
-        accuracy, paid = float(own_quality[:, column].mean()), float(own_cost[:, column].mean())
-        mix = np.array(hull.at_cost(paid).shares(tiers))  # [K]
-        cheap, dear = hull.at_cost(paid).cheap, hull.at_cost(paid).dear
-        span = cost_r[:, dear] - cost_r[:, cheap]  # [R]
-        share = np.divide(
-            own_cost_r[:, column] - cost_r[:, cheap], span, np.zeros_like(span), where=span != 0
-        )
-        mixed = (1 - share) * quality_r[:, cheap] + share * quality_r[:, dear]  # [R]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = own_quality_r[:, column] / quality_r[:, -1], own_cost_r[:, column] / cost_r[:, -1]
-        shares = np.bincount(judged.chosen[:, column], minlength=tiers) / len(outcomes)
+        accuracy, paid = float(sample.own_quality[0, column]), float(sample.own_cost[0, column])
+        shares = np.bincount(chosen[:, column], minlength=len(ladder)) / len(chosen)  # [K]
         found.append(
             AtDial(
                 dial=dial,
                 value=value,
                 by_router=bool(judged.by_router[column]),
                 accuracy=accuracy,
-                accuracy_interval=bootstrap.interval(own_quality_r[:, column]),
-                quality=_ratio(accuracy, quality[-1]),
-                quality_interval=bootstrap.interval(ratios[0]),
-                cost=_ratio(paid, price[-1]),
-                cost_interval=bootstrap.interval(ratios[1]),
+                accuracy_interval=bootstrap.interval(drawn.own_quality[:, column]),
+                quality=_ratio(accuracy, sample.quality[0, -1]),
+                quality_interval=bootstrap.interval(quality_r[:, column]),
+                cost=_ratio(paid, sample.cost[0, -1]),
+                cost_interval=bootstrap.interval(cost_r[:, column]),
                 cost_usd_per_1000=paid * 1000,
-                gain_over_mix=accuracy - float(quality @ mix),
-                gain_over_mix_interval=bootstrap.interval(own_quality_r[:, column] - mixed),
+                gain_over_mix=float(gain[column]),
+                gain_over_mix_interval=bootstrap.interval(gain_r[:, column]),
+                regret=float(regret[column]),
+                regret_interval=bootstrap.interval(regret_r[:, column]),
                 shares=dict(zip(ladder.names, shares.tolist(), strict=True)),
             )
         )
@@ -213,18 +241,24 @@ def _constants(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[Con
     labels = judged.labels
     drawn = bootstrap.sums(labels.outcomes) / len(labels.outcomes)  # [R, K]
     price = labels.cost_usd.mean(axis=0)  # [K]
-    return [
-        ConstantTier(
-            tier=name,
-            accuracy=float(labels.outcomes[:, k].mean()),
-            accuracy_interval=bootstrap.interval(drawn[:, k]),
-            cost=_ratio(float(price[k]), price[-1]),
-            cost_usd_per_1000=float(price[k]) * 1000,
-            calibration_error=expected_calibration_error(judged.probabilities[:, k], labels.sufficient[:, k]),
-            brier=brier_score(judged.probabilities[:, k], labels.sufficient[:, k]),
+    found = []
+    for k, name in enumerate(ladder.names):
+        said, true = judged.probabilities[:, k], labels.sufficient[:, k]
+        aurc, excess = area_under_risk_coverage(risk_coverage(said, true))
+        found.append(
+            ConstantTier(
+                tier=name,
+                accuracy=float(labels.outcomes[:, k].mean()),
+                accuracy_interval=bootstrap.interval(drawn[:, k]),
+                cost=_ratio(float(price[k]), price[-1]),
+                cost_usd_per_1000=float(price[k]) * 1000,
+                calibration_error=expected_calibration_error(said, true),
+                brier=brier_score(said, true),
+                aurc=aurc,
+                excess_aurc=excess,
+            )
         )
-        for k, name in enumerate(ladder.names)
-    ]
+    return found
 
 
 def _ratio(value: float, strongest: float) -> float:

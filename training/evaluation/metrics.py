@@ -46,6 +46,70 @@ class GapRecovery:
         return np.stack([area, *thresholds], axis=1)
 
 
+def average_quality(cost: Floats, quality: Floats, low: Floats, high: Floats) -> Floats:
+    """Mean height, between two costs, of the non-decreasing convex hull of points: AIQ.
+
+    Hu et al. 2024 (RouterBench): a mix of two points reaches every point between them, and a dearer point
+    that is worse is never chosen. Beyond its best point the hull is level; below its cheapest it is the line
+    from cost 0 and quality 0, a mix with not answering.
+
+    Args:
+        cost: float64 [R, M], of M points.
+        quality: float64 [R, M].
+        low: float64 [R], where the mean begins.
+        high: float64 [R], where it ends.
+
+    Returns:
+        float64 [R]; NaN where ``high`` is not above ``low``.
+    """
+    rows = np.arange(len(cost))
+    cheapest = cost == cost.min(axis=1, keepdims=True)
+    at = np.where(cheapest, quality, -np.inf).argmax(axis=1)
+    x, y = cost[rows, at], quality[rows, at]
+    area = _area_below(np.zeros_like(x), np.zeros_like(y), x, y, low, high)
+    # Gift wrapping (Jarvis 1973), all weightings at once: from each corner on to the point of steepest rise.
+    for _ in range(cost.shape[1]):
+        run, rise = cost - x[:, None], quality - y[:, None]
+        slope = np.divide(rise, run, out=np.full_like(rise, -np.inf), where=run > 0)
+        at = slope.argmax(axis=1)
+        rising = slope[rows, at] > 0
+        if not rising.any():
+            break
+        next_x, next_y = np.where(rising, cost[rows, at], x), np.where(rising, quality[rows, at], y)
+        area += _area_below(x, y, next_x, next_y, low, high)
+        x, y = next_x, next_y
+    area += _area_below(x, y, np.maximum(x, high), y, low, high)
+    span = high - low
+    return np.divide(area, span, out=np.full_like(area, np.nan), where=span > 0)
+
+
+def risk_coverage(probabilities: Floats, sufficient: Floats) -> Floats:
+    """Error rate on the 1, 2, ... N rows that the probability is surest of: [N], [N] -> [N].
+
+    El-Yaniv and Wiener 2010: whoever abstains on the rest, and asks the strongest tier, errs so often on what
+    is left. Sureness is max(p, 1 - p), an error where p >= 0.5 differs from ``sufficient``; rows of equal
+    sureness share their errors, for their order is chance.
+    """
+    errors = ((probabilities >= 0.5) != (sufficient == 1)).astype(np.float64)
+    _, sureness, counts = np.unique(
+        -np.maximum(probabilities, 1 - probabilities), return_inverse=True, return_counts=True
+    )
+    shared = np.repeat(np.bincount(sureness, errors) / counts, counts)  # [N]
+    risk: Floats = np.cumsum(shared) / np.arange(1, len(errors) + 1)
+    return risk
+
+
+def area_under_risk_coverage(risk: Floats) -> tuple[float, float]:
+    """AURC, the mean of ``risk_coverage`` [N], and E-AURC, how much of it is above the least possible.
+
+    Geifman et al. 2019: the least is that of as many errors, all on the rows that it is least sure of.
+    """
+    count = len(risk)
+    errors = round(float(risk[-1]) * count)
+    least = np.maximum(0, np.arange(1, count + 1) - (count - errors)) / np.arange(1, count + 1)
+    return float(risk.mean()), float(risk.mean() - least.mean())
+
+
 def reliability(probabilities: Floats, sufficient: Floats) -> list[tuple[float, float, int]]:
     """(mean probability, frequency, count) of up to 15 bins of equal counts: [N], [N]."""
     order = _order(probabilities)
@@ -80,6 +144,13 @@ def _order(values: Floats) -> NDArray[np.int64]:
     shuffled = np.random.default_rng(0).permutation(len(values))
     order: NDArray[np.int64] = shuffled[np.argsort(values[shuffled], kind="stable")]
     return order
+
+
+def _area_below(x0: Floats, y0: Floats, x1: Floats, y1: Floats, low: Floats, high: Floats) -> Floats:
+    """Area between ``low`` and ``high`` below the line from (x0, y0) to (x1, y1), x1 >= x0; all [R]."""
+    left, right = np.clip(x0, low, high), np.clip(x1, low, high)
+    slope = np.divide(y1 - y0, x1 - x0, out=np.zeros_like(x0), where=x1 > x0)
+    return (right - left) * (y0 + slope * ((left + right) / 2 - x0))
 
 
 def _from_zero(sums: Floats) -> Floats:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from router_model.policy import OperatingPoint
-from router_model.training.evaluation.baselines import Hull
+from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.judge import ConstantTier
 
 NamedCurve = tuple[str, Sequence[float], Sequence[float]]  # name, costs, qualities: shares of the strongest's
