@@ -44,8 +44,8 @@ class Pairs:
         every[1 : size + 1] = ids
         self._hash(ids, every[size + 1 :])
         every.sort()
-        rising = every[1:]
-        return rising[rising != every[:-1]]
+        bag: Ids = every[1:][every[1:] != every[:-1]]
+        return bag
 
     def bags(self, ids: Ids, lengths: NDArray[np.int64]) -> Ids:
         """The bags of a block of rows, with 0 in place of repeats: uint32 [B, T] -> [B, 2 T - 1].

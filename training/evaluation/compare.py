@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from router_model.data.labels import Labels
 from router_model.ladder import Ladder
-from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.bootstrap import Bootstrap, Interval
 from router_model.training.evaluation.hull import Hull
-from router_model.training.evaluation.judge import AtDial, Interval
+from router_model.training.evaluation.judge import AtDial
 from router_model.training.evaluation.metrics import NO_GAP, GapRecovery
 from router_model.training.evaluation.oracles import oracle
 

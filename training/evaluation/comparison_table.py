@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from router_model.table import columns
+from router_model.training.evaluation.bootstrap import Interval
 from router_model.training.evaluation.compare import Comparison
 from router_model.training.evaluation.controls import Control
-from router_model.training.evaluation.judge import Interval
 
 VERDICTS = {True: "passed", False: "FAILED", None: "for information"}
 HALF = (
