@@ -250,6 +250,7 @@ def _pairs(value: Any) -> Pairs | None:
         return None
     pairs = Pairs(**_typed(value, dict))
     _within(_typed(pairs.first, int), 1, 1 << 24)
+    _within(_typed(pairs.head, int), 1, 1 << 20)
     if _within(_typed(pairs.count, int), 1, 1 << 24).bit_count() != 1:
         raise ValueError(f"{pairs.count} ids of pairs where a power of two belongs")
     return pairs

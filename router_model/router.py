@@ -12,7 +12,7 @@ from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
 from router_model.errors import ArtifactError, PromptError, RouterModelError, one_line
-from router_model.features import FEATURES, featurize, featurize_batch
+from router_model.features import FEATURES, featurize
 from router_model.ladder import Tier
 from router_model.policy import OperatingPoint, Policy
 from router_model.prompt import Prompt, Request
@@ -182,7 +182,7 @@ class Router:
         self.ladder = manifest.ladder
         self.policy = Policy(manifest.relative_cost, manifest.curve, ("quality", manifest.default_quality))
         self._tokenizer = tokens.load(manifest.tokenizer_json)
-        self._session = Session(artifact.content, artifact.name)
+        self._session = Session(artifact.content, artifact.name, manifest.pairs)
         self._max_tokens = manifest.max_tokens
         self._pairs = manifest.pairs
         self._offers = tuple(
@@ -225,9 +225,7 @@ class Router:
         if ids.size > self._max_tokens:
             truncated = True
             ids = tokens.window(ids, self._max_tokens)
-        if self._pairs:
-            ids = self._pairs.bag(ids)
-        if not ids.size:
+        elif not ids.size:
             ids = tokens.NOTHING
         sufficiency = self._session.one(ids, featurize(prompt))
         chosen = policy.choose(sufficiency, point, prompt.text)
@@ -272,7 +270,7 @@ class Router:
         """
         ids = self._tokenizer.encode_batch(texts)
         lengths = ids.lengths
-        features = featurize_batch(read)
+        features = np.array([featurize(prompt) for prompt in read], np.float32)  # [N, F]
         sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
         order, start = np.argsort(-lengths, kind="stable"), 0
         while start < len(order):

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.bag import Bag, Pairs
 from router_model.errors import ArtifactError, one_line
 from router_model.tokens import Ids
 
@@ -19,11 +21,13 @@ OUTPUTS = {"sufficiency": ("tensor(float)", 2), "embedding": ("tensor(float)", 2
 class Session:
     """Token ids and features to sufficiency; safe to share between threads.
 
+    With ``pairs``, the graph reads bags of tokens and pairs: ``one`` makes them, the others are given them.
+
     Raises:
         ArtifactError: ONNX Runtime does not load the graph, or it has other inputs and outputs.
     """
 
-    def __init__(self, content: bytes, name: str = "artifact") -> None:
+    def __init__(self, content: bytes, name: str = "artifact", pairs: Pairs | None = None) -> None:
         # From 1.29 on it reports to its maker, and keeps an id under ~/.cache, unless told before it starts.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
@@ -45,12 +49,13 @@ class Session:
         _check(inputs, INPUTS, name)
         _check(outputs, OUTPUTS, name)
         self._session = session
+        self._pairs = pairs
         self._run = session.run_with_iobinding
         self._columns = (_columns(inputs, "features", name), _columns(outputs, "sufficiency", name))
         self._idle: list[_Seat] = []
 
     def one(self, token_ids: Ids, features: Sequence[float]) -> list[float]:
-        """Sufficiency [K] of one row of ids [T], T at least 1, and its features [F].
+        """Sufficiency [K] of one row of tokens uint32 [T], T at least 1, and its features [F].
 
         Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
         place, in a seat that one call at a time takes; list operations hand seats out without a lock.
@@ -58,9 +63,9 @@ class Session:
         try:
             seat = self._idle.pop()
         except IndexError:
-            seat = _Seat(self._session, *self._columns)
-        ids, binding = seat.rows.get(token_ids.size) or seat.bind(token_ids.size)
-        ids[...] = token_ids
+            seat = _Seat(self._session, self._pairs, *self._columns)
+        fill, binding = seat.rows.get(token_ids.size) or seat.bind(token_ids.size)
+        fill(token_ids)
         seat.write_features(seat.features, 0, *features)
         self._run(binding)
         row = seat.read_sufficiency()
@@ -85,31 +90,40 @@ class _Seat:
     """Memory bound to a session's inputs and output, for one row.
 
     Attributes:
-        rows: for each number of ids that came, their array [T] and the binding.
+        rows: for each number of tokens that came, what writes them, and the binding.
         features: float32 [1, F].
         write_features: packs F numbers into ``features``.
         read_sufficiency: the output as a list [K].
     """
 
-    __slots__ = ("_session", "_sufficiency", "features", "read_sufficiency", "rows", "write_features")
+    __slots__ = (
+        "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows", "write_features",
+    )  # fmt: skip
 
-    def __init__(self, session: Any, features: int, tiers: int) -> None:
+    def __init__(self, session: Any, pairs: Pairs | None, features: int, tiers: int) -> None:
         self._session = session
+        self._pairs = pairs
         self._sufficiency = np.zeros((1, tiers), np.float32)
         self.read_sufficiency: Callable[[], list[float]] = self._sufficiency[0].tolist
         self.features = np.zeros((1, features), np.float32)
         self.write_features: Callable[..., None] = Struct(f"{features}f").pack_into
-        self.rows: dict[int, tuple[NDArray[np.uint32], Any]] = {}
+        self.rows: dict[int, tuple[Callable[[Ids], None], Any]] = {}
 
-    def bind(self, size: int) -> tuple[NDArray[np.uint32], Any]:
-        """Memory for so many ids, kept in ``rows``."""
-        ids = np.zeros((1, size), np.uint32)  # as nanotoken gives them; those of a vocabulary fit int32
+    def bind(self, size: int) -> tuple[Callable[[Ids], None], Any]:
+        """Memory for so many tokens, kept in ``rows``."""
+        if self._pairs:
+            bag = Bag(self._pairs, size)
+            ids, fill = bag.ids, bag.fill
+        else:
+            ids = np.zeros(size, np.uint32)  # as nanotoken gives them; those of a vocabulary fit int32
+            fill = partial(np.copyto, ids)
+        ids = ids[np.newaxis]
         binding = self._session.io_binding()
         for name, kind, array in (("token_ids", np.int32, ids), ("features", np.float32, self.features)):
             binding.bind_input(name, "cpu", 0, kind, array.shape, array.ctypes.data)
         output = self._sufficiency
         binding.bind_output("sufficiency", "cpu", 0, np.float32, output.shape, output.ctypes.data)
-        row = self.rows[size] = ids[0], binding
+        row = self.rows[size] = fill, binding
         return row
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.bag import PAIR_IDS, Pairs
+from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
 from router_model.base import Base
 from router_model.errors import ExportError
 from router_model.network import WIDTH, Network
@@ -57,7 +57,7 @@ def encoded_of(lengths: np.ndarray, seed: int = 1) -> Encoded:
     chance = np.random.default_rng(seed)
     ids = [chance.integers(0, VOCABULARY, length).astype(np.int32) for length in lengths]
     features = chance.normal([2.0, 0.1, 0.5], [1.0, 0.05, 0.0], (len(lengths), 3))
-    return Encoded(Ragged.of(ids), features.astype(np.float32), Pairs(VOCABULARY, PAIR_IDS))
+    return Encoded(Ragged.of(ids), features.astype(np.float32), Pairs(VOCABULARY, PAIR_IDS, PAIRED_HEAD))
 
 
 def logit(probability: np.ndarray) -> np.ndarray:

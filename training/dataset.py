@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from router_model import tokens
-from router_model.bag import PAIR_IDS, Pairs
+from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
 from router_model.base import Base
-from router_model.features import featurize_batch
+from router_model.features import featurize
 from router_model.prompt import Prompt
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -43,8 +43,8 @@ class Encoded:
         """Of some rows ids int64 [B, T], as the network reads them, 0 where none is, and features [B, F]."""
         block, lengths = self.ids.block(np.asarray(rows, np.int64))  # [B, T], [B]
         if self.pairs:
-            block = self.pairs.bags(block, lengths)  # [B, 2 T - 1]
-        ids = torch.from_numpy(block.astype(np.int64))  # [B, T] or [B, 2 T - 1]
+            block = self.pairs.bags(block, lengths)  # [B, T + H - 1]
+        ids = torch.from_numpy(block.astype(np.int64))  # [B, T] or [B, T + H - 1]
         return ids, torch.from_numpy(self.features[rows])  # [B, F]
 
     def take(self, rows: NDArray[np.int64]) -> "Encoded":
@@ -57,8 +57,8 @@ def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
     tokenizer = tokens.load(base.tokenizer_json)
     return Encoded(
         ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(max_tokens),
-        features=featurize_batch(prompts),
-        pairs=Pairs(len(base.table), PAIR_IDS),
+        features=np.array([featurize(prompt) for prompt in prompts], np.float32),
+        pairs=Pairs(len(base.table), PAIR_IDS, PAIRED_HEAD),
     )
 
 

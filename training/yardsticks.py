@@ -70,7 +70,7 @@ def numpy_floor(router: Router) -> Call:
         prompt = prompts.read(request)
         ids = window(tokenizer.encode(prompt.text), limit)  # [T]
         if pairs:
-            ids = pairs.bag(ids)  # [2 T - 1]
+            ids = pairs.bag(ids)  # [T + H - 1]
         mean = table[ids].sum(axis=0) / max(total[ids].sum(), 1e-9)  # [63]
         clipped = (np.array(featurize(prompt), np.float32) @ matrix + offset).clip(0, 1)  # [F + 1]
         logits = np.maximum(mean + clipped @ known, 0) @ head + head_bias  # [K]

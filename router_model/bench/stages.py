@@ -27,7 +27,7 @@ def shares(router: Router, requests: Sequence[Request]) -> dict[str, dict[str, f
 def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     """What ``Router.route`` does for one request, and the nanoseconds of each stage."""
     clock, session, tokenizer = time.perf_counter_ns, router._session, router._tokenizer
-    point, limit, pairs = router.policy.default, router._max_tokens, router._pairs
+    point, limit = router.policy.default, router._max_tokens
     marks = [clock()]
     prompt = prompts.read(request)
     marks.append(clock())
@@ -36,9 +36,7 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     if ids.size > limit:
         truncated = True
         ids = tokens.window(ids, limit)
-    if pairs:
-        ids = pairs.bag(ids)
-    if not ids.size:
+    elif not ids.size:
         ids = tokens.NOTHING
     marks.append(clock())
     features = featurize(prompt)

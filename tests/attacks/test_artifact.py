@@ -368,7 +368,7 @@ def test_plain_onnx_runtime_and_onnx_read_the_artifact(artifact_path: Path) -> N
     onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(str(artifact_path), providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map[MANIFEST_KEY])["format"] == 1
-    ids, features = np.array([[2054, 2003, 0]], np.int32), np.zeros((1, 8), np.float32)
+    ids, features = np.array([[2054, 2003, 0]], np.int32), np.zeros((1, 7), np.float32)
     sufficiency, embedding = session.run(None, {"token_ids": ids, "features": features})
     assert sufficiency.shape == (1, 3)
     assert embedding.shape == (1, WIDTH)
