@@ -125,7 +125,7 @@ def compared(outcomes: np.ndarray, bootstrap: Bootstrap, ladder: Ladder) -> Comp
     labels = Labels(outcomes, outcomes, np.tile([0.001, 0.01, 0.1], (ROWS, 1)), np.ones(ROWS), np.ones(3))
     chosen = np.tile(outcomes.argmax(axis=1)[:, None], (1, len(DIALS)))
     decided = np.ones(len(DIALS), bool)
-    judged = Judged(outcomes, outcomes, chosen, decided, labels, np.arange(ROWS))
+    judged = Judged(outcomes, outcomes, chosen, decided, labels, np.arange(ROWS), np.array([0.01, 0.1, 1.0]))
     dials = judge(judged, ladder, 200, 0.95, 0).dials
     bought = at_costs(dials, labels, np.arange(ROWS) % 4)
     return Comparison(

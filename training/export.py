@@ -37,8 +37,8 @@ from router_model.training.fit import predict
 
 OPSET, IR_VERSION = 17, 8  # of 2022: read by every ONNX Runtime from 1.12
 DOMINANCE = 1000  # of the total of the weights over the longest row
-SHIFT = 32.0  # logits: no text's wide part is below -32, or the tier's probability is 0 to 13 digits
-SHRINK = 1 / 320  # of the wide columns in the embedding, whose likeness the hidden units are to decide
+MAX_SHIFT = 32.0  # logits: of a wide part below -32 the tier's probability is 0 to 13 digits
+WIDE_COLUMNS = 0.1  # their mean in the embedding, whose likeness the hidden units are to decide
 FLOAT_TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.02
 ORDER_TOLERANCE = 0.005  # of APGR
@@ -144,16 +144,18 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     weight = network.token.weight.double().exp().squeeze(1)  # [V]
     weight[PAD] = 0.0
     factor = torch.from_numpy(calibration.scale)  # [K]
-    pass_on = torch.eye(len(factor), dtype=torch.float64) / SHRINK  # [K, K]
+    shift = _shift(network)  # [K]
+    shrink = WIDE_COLUMNS / shift  # [K]
+    pass_on = torch.diag(1 / shrink)  # [K, K]
     unused = torch.zeros(len(factor), 1, dtype=torch.float64)  # [K, 1], of the total
     head = torch.cat([network.head.weight.double(), pass_on, pass_on, unused], dim=1)  # [K, 64]
-    head_bias = network.head.bias.double() - 2 * SHIFT  # [K]
-    addend = torch.cat([deep, SHRINK * wide, torch.zeros_like(wide)], dim=1)  # [V, 63]
+    head_bias = network.head.bias.double() - 2 * shift  # [K]
+    addend = torch.cat([deep, shrink * wide, torch.zeros_like(wide)], dim=1)  # [V, 63]
     dominant = DOMINANCE * max(1.0, float(addend.norm(dim=1).max()))
     total = torch.zeros(len(addend), 1, dtype=torch.float64)  # [V, 1]
     total[: len(network.table)] = dominant
     table = weight[:, None] * torch.cat([addend, total], dim=1)  # [V, 64]
-    feature_matrix, feature_offset, known = _fold_features(network, dominant)
+    feature_matrix, feature_offset, known = _fold_features(network, shift, dominant)
     return Folded(
         table=_float32(table),
         dominant=dominant,
@@ -165,7 +167,18 @@ def fold(network: Network, calibration: Calibration) -> Folded:
     )
 
 
-def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _shift(network: Network) -> torch.Tensor:
+    """How far below 0 each tier's wide part can be, float64 [K]: the less, the less rounding it costs."""
+    features = network.wide_features.weight.double().abs() @ network.feature_reach.double()  # [K]
+    addends = network.wide.weight.double().abs().amax(dim=0)  # [K]
+    # Pairs add to the sum and not to the total that divides it, so a mean may pass the largest addend.
+    lowest = 4 * addends + features + network.wide_features.bias.double().abs()  # [K]
+    return lowest.clamp(0.1, MAX_SHIFT)
+
+
+def _fold_features(
+    network: Network, shift: torch.Tensor, dominant: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """``feature_matrix``, ``feature_offset`` and ``known``: a reach below the mean is 0, as far above 1."""
     columns, features = network.table.shape[1], len(network.feature_mean)
     reach = network.feature_reach.double()  # [F]
@@ -173,13 +186,14 @@ def _fold_features(network: Network, dominant: float) -> tuple[torch.Tensor, tor
     matrix = torch.zeros(features, features + 1, dtype=torch.float64)  # [F, F + 1]
     matrix[:, :features] = torch.diag(slope)
     offset = torch.cat([0.5 - network.feature_mean.double() * slope, torch.ones(1, dtype=torch.float64)])
-    wide = SHRINK * network.wide_features.weight.double()  # [K, F]
+    shrink = WIDE_COLUMNS / shift  # [K]
+    wide = shrink[:, None] * network.wide_features.weight.double()  # [K, F]
     weights = torch.cat(
         [network.hidden.weight.double()[:, columns:], wide, torch.zeros_like(wide)]
     )  # [63, F]
-    shift = torch.full((len(wide),), SHRINK * SHIFT, dtype=torch.float64)  # [K]
-    wide_bias = SHRINK * network.wide_features.bias.double() + shift  # [K]
-    bias = torch.cat([network.hidden.bias.double(), wide_bias, shift]) - weights @ reach  # [63]
+    wide_bias = shrink * network.wide_features.bias.double() + WIDE_COLUMNS  # [K]
+    rest_bias = torch.full_like(wide_bias, WIDE_COLUMNS)  # [K]
+    bias = torch.cat([network.hidden.bias.double(), wide_bias, rest_bias]) - weights @ reach  # [63]
     known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 64]
     known[:features, :-1] = (2 * weights * reach).T
     known[-1, :-1] = bias
