@@ -75,3 +75,11 @@ def test_draws_that_do_not_exist_are_left_out() -> None:
     bootstrap = Bootstrap(np.arange(3), 200, 0.9)
     assert bootstrap.interval(np.array([np.nan, 1.0, 1.0, np.inf])) == (1.0, 1.0)
     assert np.isnan(bootstrap.interval(np.array([np.nan, np.inf]))).all()
+
+
+def test_a_constant_has_a_mean_without_spread_however_uneven_the_groups() -> None:
+    groups = np.repeat(np.arange(5), [1, 2, 30, 1, 4])
+    bootstrap = Bootstrap(groups, resamples=300, confidence=0.95)
+    found = bootstrap.means(np.column_stack([np.full(len(groups), 0.7), groups.astype(float)]))
+    assert found[:, 0] == pytest.approx(np.full(300, 0.7))
+    assert found[:, 1].std() > 0.1

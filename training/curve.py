@@ -206,9 +206,9 @@ class _Measure:
         cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
         self.own_quality, self.own_cost = quality.mean(axis=0), cost.mean(axis=0)  # [P], [P]
         tiers, dials = rows.outcomes.shape[1], chosen.shape[1]
-        sums = bootstrap.sums(np.hstack([rows.outcomes, rows.cost, quality, cost]))  # [R, 2 K + 2 P]
+        means = bootstrap.means(np.hstack([rows.outcomes, rows.cost, quality, cost]))  # [R, 2 K + 2 P]
         self.draws_quality, self.draws_cost, self.draws_own_quality, self.draws_own_cost = np.split(
-            sums / len(chosen), np.cumsum([tiers, tiers, dials]), axis=1
+            means, np.cumsum([tiers, tiers, dials]), axis=1
         )  # [R, K], [R, K], [R, P], [R, P]
 
     def point(self, column: int, penalty: float) -> OperatingPoint:

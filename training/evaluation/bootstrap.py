@@ -48,6 +48,14 @@ class Bootstrap:
         totals = np.add.reduceat(values[order], starts, axis=0)  # [G, M]
         return np.concatenate([weights @ totals for weights in self.weights()])
 
+    def means(self, values: Floats) -> Floats:
+        """Means of each column over the rows of each resample: [N, M] -> [R, M].
+
+        Groups differ in size, so resamples differ in rows: a sum over N would vary where a mean does not.
+        """
+        sums = self.sums(np.hstack([values, np.ones((len(values), 1))]))  # [R, M + 1]
+        return sums[:, :-1] / sums[:, -1:]
+
     def interval(self, draws: Floats) -> Interval:
         """Percentile interval of R draws of one figure; draws that are not finite are left out."""
         finite = draws[np.isfinite(draws)]

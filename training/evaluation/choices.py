@@ -64,8 +64,7 @@ def measure_choices(labels: Labels, chosen: NDArray[np.int64], bootstrap: Bootst
         return np.hstack([*ratios, (cost[:, -1:] - paid) * 1e6, accuracy - mixed])
 
     measured = figures(values.mean(axis=0, keepdims=True))[0].tolist()
-    counts = bootstrap.sums(np.ones((len(values), 1)))  # [R, 1]
-    drawn = figures(bootstrap.sums(values) / counts)
+    drawn = figures(bootstrap.means(values))
     intervals = [bootstrap.interval(column) for column in drawn.T]
     return Choices(
         accuracy=float(own[:, 0].mean()),

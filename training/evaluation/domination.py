@@ -128,8 +128,7 @@ def _compare(
     if cost[worse] < cost[better] or difference.mean() >= 0:
         return None
     bootstrap = Bootstrap(groups[known], config.resamples, config.confidence, config.seed)
-    sums = bootstrap.sums(np.stack([difference, np.ones_like(difference)], axis=1))  # [R, 2]
-    interval = bootstrap.interval(sums[:, 0] / sums[:, 1])
+    interval = bootstrap.interval(bootstrap.means(difference[:, np.newaxis])[:, 0])
     if interval[1] >= 0:
         return None
     return DroppedTier(

@@ -183,7 +183,7 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
     gain, gain_r = sample.gain_over(mixes)[0], drawn.gain_over(mixes)  # [P], [R, P]
     best = labels.outcomes.max(axis=1, keepdims=True)  # [N, 1]
     regret = (best - own_quality).mean(axis=0)  # [P]
-    regret_r = bootstrap.sums(best) / len(best) - drawn.own_quality  # [R, P]
+    regret_r = bootstrap.means(best) - drawn.own_quality  # [R, P]
     with np.errstate(divide="ignore", invalid="ignore"):
         quality_r = drawn.own_quality / drawn.quality[:, -1:]  # [R, P]
         cost_r = drawn.own_cost / drawn.cost[:, -1:]  # [R, P]
@@ -239,7 +239,7 @@ def _pair(judged: Judged, ladder: Ladder, cheap: int, bootstrap: Bootstrap) -> P
 
 def _constants(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[ConstantTier]:
     labels = judged.labels
-    drawn = bootstrap.sums(labels.outcomes) / len(labels.outcomes)  # [R, K]
+    drawn = bootstrap.means(labels.outcomes)  # [R, K]
     price = labels.cost_usd.mean(axis=0)  # [K]
     found = []
     for k, name in enumerate(ladder.names):

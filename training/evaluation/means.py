@@ -39,7 +39,7 @@ class Means:
         values = np.hstack([labels.outcomes, labels.cost_usd, own_quality, own_cost])  # [N, 2 K + 2 P]
         tiers, policies = labels.outcomes.shape[1], own_quality.shape[1]
         ends = np.cumsum([tiers, tiers, policies])
-        drawn = bootstrap.sums(values) / len(values)
+        drawn = bootstrap.means(values)
         return (
             cls(*np.split(values.mean(axis=0)[None], ends, axis=1)),
             cls(*np.split(drawn, ends, axis=1)),

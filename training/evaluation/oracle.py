@@ -41,7 +41,7 @@ def oracle(labels: Labels, bootstrap: Bootstrap) -> Oracle:
         ]
     )  # [N, 3]
     accuracy, paid, strongest = values.mean(axis=0).tolist()
-    accuracy_r, paid_r, strongest_r = (bootstrap.sums(values) / len(values)).T  # [R] each
+    accuracy_r, paid_r, strongest_r = bootstrap.means(values).T  # [R] each
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = paid_r / strongest_r
     return Oracle(
