@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.data.labels import Labels
-from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.bootstrap import Bootstrap, Interval
 from router_model.training.evaluation.hull import Hull
 
 Floats = NDArray[np.float64]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from router_model.data.labels import Labels
 from router_model.ladder import Ladder
 from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.frontier import frontier
 from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.judge import AtDial
 from router_model.training.evaluation.metrics import NO_GAP, GapRecovery
-from router_model.training.evaluation.oracles import oracle
 
 Floats = NDArray[np.float64]
 PART = 200  # resamples at a time
@@ -156,7 +156,7 @@ def at_costs(dials: Sequence[AtDial], labels: Labels, task_of: NDArray[np.int64]
     outcomes, cost = labels.outcomes, labels.cost_usd
     quality, price = outcomes.mean(axis=0), cost.mean(axis=0)  # [K], [K]
     hull = Hull(quality, price)
-    by_task, by_query = (oracle(outcomes, cost, unit_of) for unit_of in (task_of, np.arange(len(outcomes))))
+    by_task, by_query = (frontier(outcomes, cost, unit_of) for unit_of in (task_of, np.arange(len(outcomes))))
     found = []
     for dial in dials:
         paid = dial.cost_usd_per_1000 / 1000

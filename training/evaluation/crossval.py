@@ -22,9 +22,9 @@ from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.compare import ROUTER, Comparison, Ranked, at_costs, rank
 from router_model.training.evaluation.controls import TASK, Control
 from router_model.training.evaluation.controls import controls as run_controls
+from router_model.training.evaluation.frontier import unit_means, units
 from router_model.training.evaluation.judge import DIALS, Evaluation, Judged, judge
 from router_model.training.evaluation.metrics import centred
-from router_model.training.evaluation.oracles import unit_means, units
 from router_model.training.fit import predict
 from router_model.training.prepare import Prepared, prepare, read_all
 from router_model.training.train import build

@@ -18,8 +18,8 @@ from router_model.files import replace_file
 from router_model.policy import OperatingPoint, Policy
 from router_model.training.evaluation import plots
 from router_model.training.evaluation.advice import advise, usd
-from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.choices import Interval, measure_choices
+from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.choices import measure_choices
 from router_model.training.evaluation.judge import DIALS, Evaluation, Judged
 from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.misses import Miss, worst_misses

@@ -26,7 +26,7 @@ class Frontier:
         return float(np.interp(cost, self.cost, self.quality))
 
 
-def oracle(outcomes: Floats, cost: Floats, unit_of: NDArray[np.int64]) -> Frontier:
+def frontier(outcomes: Floats, cost: Floats, unit_of: NDArray[np.int64]) -> Frontier:
     """Each unit on its best tier at every trade-off of cost and quality, judged on the same rows.
 
     The steps up from each unit's cheapest tier, along the hull of its tiers, are taken in order of gain
