@@ -1,5 +1,6 @@
 """What several tests share: a small labelled log, and a router trained on it once a session."""
 
+import dataclasses
 import json
 import os
 import random
@@ -14,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from router_model.base import Base
 from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
@@ -31,6 +33,7 @@ TIERS = [
 EASY = "hello thanks weather capital recipe weekend colour spell name greet joke birthday lunch song".split()
 MIDDLE = "summarise table email plan compare rewrite extract schedule budget draft review outline".split()
 HARD = "prove theorem lemma deadlock integral manifold optimise invariant eigenvalue kernel".split()
+WORDS = 6000  # of the vocabulary, the most frequent of which come first
 FILLER = "please the for with about into from under near river market engine garden window paper".split()
 
 
@@ -115,3 +118,19 @@ def datasets() -> Path:
     if not DATASETS.is_dir():
         pytest.skip(f"{DATASETS} is absent; set ROUTER_MODEL_DATASETS to the folder of routing datasets")
     return DATASETS
+
+
+@pytest.fixture(scope="session")
+def small_base() -> Base:
+    """The base that ships, cut to its frequent words and few columns, so that fitting takes a second."""
+    whole = Base.default()
+    tokenizer = json.loads(whole.tokenizer_json)
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
+    return dataclasses.replace(
+        whole,
+        table=whole.table[:WORDS, :32],
+        scale=whole.scale[:32],
+        log_weight=whole.log_weight[:WORDS],
+        tokenizer_json=json.dumps(tokenizer),
+    )

@@ -9,6 +9,7 @@ from router_model.bench.bench import bench, hostile
 from router_model.errors import PromptError
 from router_model.router import Router
 from router_model.table import bench as table
+from router_model.training.yardsticks import hugging_face_float32, numpy_floor
 
 
 @pytest.mark.parametrize("tokens", requests.LENGTHS)
@@ -69,6 +70,13 @@ def test_the_stages_make_the_decision_that_the_router_makes(router: Router) -> N
         decision, times = stages.timed(router, request)
         assert decision == router.route(request)
         assert len(times) == len(stages.STAGES)
+
+
+def test_the_yardsticks_take_any_text_and_numpy_decides_as_the_graph_does(router: Router) -> None:
+    texts = ["", "[PAD]", "hello thanks joke", "prove the theorem and the lemma " * 30, "word " * 3000]
+    call = numpy_floor(router)
+    assert [call(text) for text in texts] == [router.ladder.index(router.route(text).tier) for text in texts]
+    assert all(hugging_face_float32(router)(text) in range(len(router.ladder)) for text in texts)
 
 
 def test_figures_of_known_times() -> None:

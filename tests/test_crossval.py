@@ -1,6 +1,5 @@
 """Cross-validation: every row is judged by a router that never saw it or its like."""
 
-import dataclasses
 import json
 import random
 from collections.abc import Callable
@@ -15,24 +14,6 @@ from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.crossval import CrossValidated, crossval, write_predictions
 
-WORDS = 6000  # of the vocabulary, the most frequent of which come first
-
-
-@pytest.fixture(scope="module")
-def base() -> Base:
-    """The base that ships, cut to its frequent words and few columns, so that fitting takes a second."""
-    whole = Base.default()
-    tokenizer = json.loads(whole.tokenizer_json)
-    vocabulary = tokenizer["model"]["vocab"]
-    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
-    return dataclasses.replace(
-        whole,
-        table=whole.table[:WORDS, :32],
-        scale=whole.scale[:32],
-        log_weight=whole.log_weight[:WORDS],
-        tokenizer_json=json.dumps(tokenizer),
-    )
-
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -44,8 +25,8 @@ def file_of(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(base: Base, ladder: Ladder, quick: TrainConfig) -> Callable[[Path], CrossValidated]:
-    return lambda path: crossval([path], ladder, 2, quick, base=base)
+def run(small_base: Base, ladder: Ladder, quick: TrainConfig) -> Callable[[Path], CrossValidated]:
+    return lambda path: crossval([path], ladder, 2, quick, base=small_base)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +56,9 @@ def test_shuffled_labels_fall_to_chance(
 
 
 def test_baselines_are_judged_on_the_same_rows_and_change_nothing_else(
-    found: CrossValidated, base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path
+    found: CrossValidated, small_base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path
 ) -> None:
-    both = crossval([log_path], ladder, 2, quick, base=base, baselines=("length", "encoder"))
+    both = crossval([log_path], ladder, 2, quick, base=small_base, baselines=("length", "encoder"))
     assert (both.evaluation, both.predictions) == (found.evaluation, found.predictions)
     assert (found.comparison, both.controls) == (None, None)
     assert both.comparison is not None
@@ -93,10 +74,10 @@ def test_baselines_are_judged_on_the_same_rows_and_change_nothing_else(
 
 
 def test_a_baseline_that_cannot_run_is_named_and_the_others_run(
-    base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("router_model.training.evaluation.embeddings.find_spec", lambda name: None)
-    both = crossval([log_path], ladder, 2, quick, base=base, baselines=("minilm", "length"))
+    both = crossval([log_path], ladder, 2, quick, base=small_base, baselines=("minilm", "length"))
     assert both.comparison is not None
     assert "router-model[distill]" in both.comparison.missing["minilm"]
     assert "length" in {one.scorer for one in both.comparison.rankings}
@@ -151,11 +132,11 @@ def test_rows_that_do_not_know_every_tier_are_predicted_and_not_judged(
 
 
 def test_more_folds_than_groups_are_refused(
-    base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path, tmp_path: Path
+    small_base: Base, ladder: Ladder, quick: TrainConfig, log_path: Path, tmp_path: Path
 ) -> None:
     rows = [row | {"group": str(number % 3)} for number, row in enumerate(rows_of(log_path))]
     with pytest.raises(DataError, match="3 groups of rows cannot be split into 5 folds"):
-        crossval([file_of(tmp_path / "log.jsonl", rows)], ladder, 5, quick, base=base)
+        crossval([file_of(tmp_path / "log.jsonl", rows)], ladder, 5, quick, base=small_base)
 
 
 def test_predictions_are_written_one_json_object_a_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from router_model.errors import DataError
 from router_model.policy import TOLERANCE, Dial, OperatingPoint
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.hull import Hull
+from router_model.training.evaluation.means import Means
 
 Floats = NDArray[np.float64]
 PENALTIES = 240
@@ -199,25 +200,20 @@ class _Measure:
     def __init__(self, rows: Measured, chosen: NDArray[np.int64], bootstrap: Bootstrap) -> None:
         self.chosen = chosen
         self.bootstrap = bootstrap
-        self.quality = rows.outcomes.mean(axis=0)  # [K]
-        self.cost = rows.cost.mean(axis=0)  # [K]
-        self.hull = Hull(self.quality, self.cost)
         quality = np.take_along_axis(rows.outcomes, chosen, axis=1)  # [N, P]
         cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
-        self.own_quality, self.own_cost = quality.mean(axis=0), cost.mean(axis=0)  # [P], [P]
-        tiers, dials = rows.outcomes.shape[1], chosen.shape[1]
-        means = bootstrap.means(np.hstack([rows.outcomes, rows.cost, quality, cost]))  # [R, 2 K + 2 P]
-        self.draws_quality, self.draws_cost, self.draws_own_quality, self.draws_own_cost = np.split(
-            means, np.cumsum([tiers, tiers, dials]), axis=1
-        )  # [R, K], [R, K], [R, P], [R, P]
+        self.own, self.drawn = Means.over(rows.outcomes, rows.cost, quality, cost, bootstrap)
+        self.quality, self.cost = self.own.quality[0], self.own.cost[0]  # [K], [K]
+        self.hull = Hull(self.quality, self.cost)
+        self.gain = self.drawn.gain_over(self.own.mixes())  # [R, P]
 
     def point(self, column: int, penalty: float) -> OperatingPoint:
         """The router's point where it beats the best mix at equal cost, else the mix that keeps the dial."""
         dial, value = DIALS[column]
-        if self._gain_low(column) > 0:
+        if self.bootstrap.interval(self.gain[:, column])[0] > 0:
             shares = np.bincount(self.chosen[:, column], minlength=len(self.cost)) / len(self.chosen)
-            quality, cost = self.own_quality[column], self.own_cost[column]
-            draws = self.draws_own_quality[:, column], self.draws_own_cost[:, column]
+            quality, cost = self.own.own_quality[0, column], self.own.own_cost[0, column]
+            draws = self.drawn.own_quality[:, column], self.drawn.own_cost[:, column]
             return self._figures(
                 OperatingPoint(dial, value, "router", penalty, _tuple(shares), quality, cost), draws
             )
@@ -227,25 +223,16 @@ class _Measure:
         other = "a random mix of two tiers" if 0 < mix.share < 1 else "one constant tier"
         note = f"the router is not better than {other} at equal cost, which decides instead"
         quality, cost = self.quality @ shares, self.cost @ shares
-        draws = self.draws_quality @ shares, self.draws_cost @ shares
+        draws = self.drawn.quality @ shares, self.drawn.cost @ shares
         return self._figures(
             OperatingPoint(dial, value, "fixed", penalty, _tuple(shares), quality, cost, note), draws
         )
 
-    def _gain_low(self, column: int) -> float:
-        """Lower bound of the router's mean outcome less that of the best mix at equal cost."""
-        mix = self.hull.at_cost(float(self.own_cost[column]))
-        cheap, dear = self.draws_cost[:, mix.cheap], self.draws_cost[:, mix.dear]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(dear != cheap, (self.draws_own_cost[:, column] - cheap) / (dear - cheap), 0.0)
-        base = (1 - share) * self.draws_quality[:, mix.cheap] + share * self.draws_quality[:, mix.dear]
-        return self.bootstrap.interval(self.draws_own_quality[:, column] - base)[0]
-
     def _figures(self, point: OperatingPoint, draws: tuple[Floats, Floats]) -> OperatingPoint:
         """Absolute means as ratios to the strongest tier's, with intervals."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            quality_interval = self.bootstrap.interval(draws[0] / self.draws_quality[:, -1])
-            cost_interval = self.bootstrap.interval(draws[1] / self.draws_cost[:, -1])
+            quality_interval = self.bootstrap.interval(draws[0] / self.drawn.quality[:, -1])
+            cost_interval = self.bootstrap.interval(draws[1] / self.drawn.cost[:, -1])
         return dataclasses.replace(
             point,
             quality=float(point.quality / self.quality[-1]),

@@ -69,6 +69,7 @@ def numpy_floor(router: Router) -> Call:
     def call(request: Request) -> object:
         prompt = prompts.read(request)
         ids = window(tokenizer.encode(prompt.text), limit)  # [T]
+        ids = ids if ids.size else NOTHING
         if pairs:
             ids = pairs.bag(ids)  # [T + H - 1]
         mean = table[ids].sum(axis=0) / max(total[ids].sum(), 1e-9)  # [63]

@@ -57,10 +57,10 @@ def aiq(probabilities: Floats, relative_cost: Floats, labels: Labels, bootstrap:
     choices = choose(probabilities, relative_cost, penalty_grid(probabilities, relative_cost))  # [N, L]
     quality = np.take_along_axis(labels.outcomes, choices, axis=1)  # [N, L]
     cost = np.take_along_axis(labels.cost_usd, choices, axis=1)  # [N, L]
-    sample, drawn = Means.over(labels, quality, cost, bootstrap)
+    sample, drawn = Means.over(labels.outcomes, labels.cost_usd, quality, cost, bootstrap)
     price = sample.cost[0]  # [K]
     held_out = _held_out(quality, cost, price, bootstrap)
-    sample_gain, drawn_gain = Means.over(labels, *held_out, bootstrap)
+    sample_gain, drawn_gain = Means.over(labels.outcomes, labels.cost_usd, *held_out, bootstrap)
     mixes = sample_gain.mixes()
     (own, constants), draws = _averages(sample)[0], _averages(drawn)
     return Aiq(

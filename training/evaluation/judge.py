@@ -178,7 +178,7 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
     labels, chosen = judged.labels, judged.chosen
     own_quality = np.take_along_axis(labels.outcomes, chosen, axis=1)  # [N, P]
     own_cost = np.take_along_axis(labels.cost_usd, chosen, axis=1)  # [N, P]
-    sample, drawn = Means.over(labels, own_quality, own_cost, bootstrap)
+    sample, drawn = Means.over(labels.outcomes, labels.cost_usd, own_quality, own_cost, bootstrap)
     mixes = sample.mixes()
     gain, gain_r = sample.gain_over(mixes)[0], drawn.gain_over(mixes)  # [P], [R, P]
     best = labels.outcomes.max(axis=1, keepdims=True)  # [N, 1]

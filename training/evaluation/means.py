@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.data.labels import Labels
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.hull import Hull, Mix
 
@@ -33,11 +32,11 @@ class Means:
 
     @classmethod
     def over(
-        cls, labels: Labels, own_quality: Floats, own_cost: Floats, bootstrap: Bootstrap
+        cls, outcomes: Floats, cost: Floats, own_quality: Floats, own_cost: Floats, bootstrap: Bootstrap
     ) -> tuple["Means", "Means"]:
-        """Of the rows as they are, R = 1, and of all resamples; the policies' values are [N, P]."""
-        values = np.hstack([labels.outcomes, labels.cost_usd, own_quality, own_cost])  # [N, 2 K + 2 P]
-        tiers, policies = labels.outcomes.shape[1], own_quality.shape[1]
+        """Of the rows as they are, R = 1, and of all resamples; tiers have [N, K], policies [N, P]."""
+        values = np.hstack([outcomes, cost, own_quality, own_cost])  # [N, 2 K + 2 P]
+        tiers, policies = outcomes.shape[1], own_quality.shape[1]
         ends = np.cumsum([tiers, tiers, policies])
         drawn = bootstrap.means(values)
         return (
