@@ -116,7 +116,7 @@ def test_crossval_writes_a_prediction_per_row(
 
 
 def test_crossval_compares_with_baselines_and_runs_controls(
-    log_path: Path, ladder_path: Path, base_path: Path, monkeypatch: pytest.MonkeyPatch
+    log_path: Path, ladder_path: Path, base_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whole = crossval.crossval
 
@@ -126,8 +126,13 @@ def test_crossval_compares_with_baselines_and_runs_controls(
     monkeypatch.setattr(crossval, "crossval", quickly)
     asked = ["crossval", log_path, "--ladder", ladder_path, "--baselines", "length,nearest", "--controls"]
     asked += ["--folds", "2", "--base", base_path, "--epochs", "2", "--resamples", "200"]
-    found = result(invoke(*asked, "--json"))
+    found = result(invoke(*asked, "--report", tmp_path, "--json"))
     assert found["rows"] == 400
+    assert (found["dropped_tiers"], found["report"]) == ([], str(tmp_path / "index.html"))
+    html = (tmp_path / "index.html").read_text("utf-8")
+    assert all(control["name"] in html for control in found["controls"])
+    assert "knowing only the task gives APGR" in html
+    assert "Trained without a task, judged on it" in html
     scorers = {one["scorer"] for one in found["comparison"]["rankings"]}
     assert scorers == {"router", "length", "nearest", "task", "task oracle", "query oracle"}
     names = ["shuffled labels", "task identity", "leave one task out"]
