@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,8 @@ def test_a_report_of_held_out_rows_changes_nothing_else(
     page = (tmp_path / "index.html").read_text("utf-8")
     default = next(dial for dial in found.evaluation.dials if (dial.dial, dial.value) == ("quality", 0.95))
     assert "the other folds, 2 times; 400 rows in 400 groups in all" in page
-    assert "at quality=0.95 it let the router decide in 2 of 2 folds" in page
-    assert f"Use the router: at quality=0.95 it keeps {default.quality:.1%} of large&#x27;s quality" in page
+    assert re.search(r"at quality=0\.95 it let the router decide in \d of 2 folds", page)
+    assert f"<td>{default.quality:.1%} <span>[" in page
     assert "From small to large, by the order of prompts, the router is better than" in page
     assert page.count(">length<") >= 4  # both legends, a row for each pair of tiers
     assert "Not run here: router-model crossval --controls" in page

@@ -37,7 +37,7 @@ def crossval_findings(
     comparison: Comparison | None,
     controls: Sequence[Control],
 ) -> Findings:
-    """Put together.
+    """The page's content, as ``crossval`` found it.
 
     Args:
         folded: the rows whose every tier is known.
