@@ -90,7 +90,7 @@ def test_train_inspect_route_and_evaluate(
     )
     assert trained["bytes"] == out.stat().st_size
     page = (report / "index.html").read_text("utf-8")
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert result(run("inspect", out, "--json"))["guard"] == trained["guard"]
     assert "USD per million" in run("inspect", out).stdout
@@ -115,19 +115,49 @@ def test_crossval_writes_a_prediction_per_row(
     assert {row["tier"] for row in rows} <= {"small", "medium", "large"}
 
 
-def test_crossval_compares_with_baselines_and_runs_controls(
-    log_path: Path, ladder_path: Path, base_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def quick_crossval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cross-validation in this process, of few steps."""
     whole = crossval.crossval
 
     def quickly(paths: Any, ladder: Any, count: int, config: TrainConfig, **rest: Any) -> Any:
         return whole(paths, ladder, count, dataclasses.replace(config, min_steps=1), **rest)
 
     monkeypatch.setattr(crossval, "crossval", quickly)
+
+
+@pytest.mark.usefixtures("quick_crossval")
+def test_crossval_names_the_tiers_that_it_drops_and_keeps_them_when_told(
+    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [json.loads(line) for line in log_path.read_text("utf-8").splitlines()]
+    for row in rows:
+        row["outcomes"]["model-m"] *= row["outcomes"]["model-s"] * (len(row["prompt"]) % 2)
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ["crossval", log, "--ladder", ladder_path, "--folds", "2", "--base", base_path, *TRAIN, "--json"]
+    found = result(invoke(*asked))
+    assert [(tier["tier"], tier["by"]) for tier in found["dropped_tiers"]] == [("medium", "small")]
+    assert "tier 'medium' (model-m) is dearer and worse than 'small'" in caplog.text
+    assert [constant["tier"] for constant in found["constants"]] == ["small", "large"]
+    kept = result(invoke(*asked, "--keep-dominated"))
+    assert kept["dropped_tiers"] == []
+    assert [constant["tier"] for constant in kept["constants"]] == ["small", "medium", "large"]
+
+
+@pytest.mark.usefixtures("quick_crossval")
+def test_crossval_compares_with_baselines_and_runs_controls(
+    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
+) -> None:
     asked = ["crossval", log_path, "--ladder", ladder_path, "--baselines", "length,nearest", "--controls"]
     asked += ["--folds", "2", "--base", base_path, "--epochs", "2", "--resamples", "200"]
-    found = result(invoke(*asked, "--json"))
+    found = result(invoke(*asked, "--report", tmp_path, "--json"))
     assert found["rows"] == 400
+    assert (found["dropped_tiers"], found["report"]) == ([], str(tmp_path / "index.html"))
+    html = (tmp_path / "index.html").read_text("utf-8")
+    assert all(control["name"] in html for control in found["controls"])
+    assert "knowing only the task gives APGR" in html
+    assert "Trained without a task, judged on it" in html
     scorers = {one["scorer"] for one in found["comparison"]["rankings"]}
     assert scorers == {"router", "length", "nearest", "task", "task oracle", "query oracle"}
     names = ["shuffled labels", "task identity", "leave one task out"]

@@ -21,11 +21,15 @@ from router_model.training.config import TrainConfig
 from router_model.training.evaluation.advice import Advice, advise
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.choices import measure_choices
+from router_model.training.evaluation.compare import Comparison, at_costs, rank
+from router_model.training.evaluation.controls import Control
 from router_model.training.evaluation.evaluate import evaluate
+from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Judged, judge
 from router_model.training.evaluation.misses import worst_misses
 from router_model.training.evaluation.points import measure_points
-from router_model.training.evaluation.report import Findings, make_folder, write_report
+from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.sweep import sweep
 from router_model.training.train import Trained, train
 
 HOSTILE = [
@@ -57,9 +61,9 @@ class Page(HTMLParser):
 
 def renamed(findings: Findings, names: tuple[str, ...]) -> Findings:
     """The same figures for tiers of other names."""
-    manifest, evaluation = findings.manifest, findings.evaluation
-    new = dict(zip(manifest.ladder.names, names, strict=True))
-    tiers = tuple(dataclasses.replace(tier, name=new[tier.name]) for tier in manifest.ladder.tiers)
+    subject, evaluation = findings.subject, findings.evaluation
+    new = dict(zip(subject.ladder.names, names, strict=True))
+    tiers = tuple(dataclasses.replace(tier, name=new[tier.name]) for tier in subject.ladder.tiers)
     evaluation = dataclasses.replace(
         evaluation,
         dials=[
@@ -69,8 +73,8 @@ def renamed(findings: Findings, names: tuple[str, ...]) -> Findings:
         pairs=[dataclasses.replace(p, cheap=new[p.cheap], dear=new[p.dear]) for p in evaluation.pairs],
         constants=[dataclasses.replace(c, tier=new[c.tier]) for c in evaluation.constants],
     )
-    manifest = dataclasses.replace(manifest, ladder=dataclasses.replace(manifest.ladder, tiers=tiers))
-    return dataclasses.replace(findings, manifest=manifest, evaluation=evaluation)
+    subject = dataclasses.replace(subject, ladder=Ladder(tiers))
+    return dataclasses.replace(findings, subject=subject, evaluation=evaluation)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,17 @@ def findings(router: Router, ladder: Ladder, fresh_log_path: Path) -> Findings:
     texts = [record.prompt.text for record in records]
     judged = Judged.by_curve(manifest.relative_cost, manifest.curve, said, labels, groups, texts)
     evaluation = judge(judged, ladder, 200, 0.95, 0)
-    return Findings(manifest, manifest.curve, records, judged, evaluation, "fresh rows", 200, 0, HISTORY)
+    return Findings.of_artifact(
+        manifest,
+        curve=manifest.curve,
+        records=records,
+        judged=judged,
+        evaluation=evaluation,
+        rows_are="fresh rows",
+        resamples=200,
+        seed=0,
+        history=HISTORY,
+    )
 
 
 def page_of(findings: Findings, folder: Path) -> str:
@@ -111,7 +125,7 @@ def test_training_leaves_one_page_that_stands_alone(trained: Trained, trained_pa
     folder = Path(str(trained.report)).parent
     assert [path.name for path in folder.iterdir()] == ["index.html"]
     read = assert_stands_alone(trained_page)
-    assert read.tags.count("svg") == 4
+    assert read.tags.count("svg") == 5
 
 
 def test_the_page_says_what_was_found(trained: Trained, trained_page: str) -> None:
@@ -136,24 +150,67 @@ def test_an_evaluation_writes_the_same_page_of_its_own_rows(
 
 
 def test_the_sections_hold_the_figures(findings: Findings, tmp_path: Path) -> None:
-    checked = dataclasses.replace(findings, leaks="two leaks <b>", controls="shuffled labels: chance")
+    control = Control("shuffled labels", False, "it must hold 0.5 <i>", {})
+    checked = dataclasses.replace(findings, leaks="two leaks <b>", controls=[control])
     text = assert_stands_alone(page_of(checked, tmp_path)).text
     for dial in (dial for dial in findings.evaluation.dials if dial.dial == "quality" and dial.value >= 0.9):
         assert f"{dial.quality:.1%} [" in text
         assert f"{dial.cost:.1%} [" in text
     assert "US dollars saved per million requests" in text
     assert "two leaks <b>" in text
-    assert "shuffled labels: chance" in text
+    assert "shuffled labelsFAILED: it must hold 0.5 <i>" in text
     counts = Counter(str(record.task) for record in findings.records)
     at = [text.index(f"{name}{count}") for name, count in counts.most_common()]
     assert at == sorted(at)  # a row of the table each, the largest task first
 
 
-def test_named_curves_stand_in_the_plot_and_its_legend(findings: Findings, tmp_path: Path) -> None:
-    curves = [("length <alone>", [0.2, 0.6], [0.7, 0.9]), ("one point", [0.5], [0.8])]
-    text = assert_stands_alone(page_of(dataclasses.replace(findings, baselines=curves), tmp_path)).text
-    assert "length <alone>" in text
-    assert "one point" in text
+def test_baselines_stand_in_the_plots_the_best_few_in_their_legends(
+    findings: Findings, tmp_path: Path
+) -> None:
+    judged, bootstrap = findings.judged, Bootstrap(np.arange(300), 200, 0.95)
+    noise = np.random.default_rng(0).normal(size=judged.probabilities.shape)
+    lines = {
+        f"baseline <{level}>": sweep(
+            judged.probabilities + level * noise, judged.relative_cost, judged.labels, bootstrap
+        )
+        for level in (5, 0.1, 0.2, 10, 0.4)
+    }
+    page = page_of(dataclasses.replace(findings, baselines=lines), tmp_path)
+    text = assert_stands_alone(page).text
+    for level in (0.1, 0.2, 0.4):
+        assert text.count(f"baseline <{level}>") == 2  # a legend in either plot
+    for level in (5, 10):
+        assert text.count(f"baseline <{level}>") == 1
+    assert "In grey, lower on the whole than the coloured: baseline <" in text
+
+
+def test_a_comparison_is_told_in_words_and_tables(findings: Findings, tmp_path: Path) -> None:
+    judged, ladder = findings.judged, findings.subject.ladder
+    outcomes = judged.labels.outcomes
+    noise = np.random.default_rng(0).normal(size=outcomes.shape)
+    scores = {
+        "router": judged.probabilities,
+        "noise <b>": noise,
+        "answers": outcomes,
+        "same": judged.probabilities,
+        "query oracle": outcomes,
+    }
+    rankings = rank(scores, outcomes, ladder, Bootstrap(np.arange(300), 200, 0.95))
+    bought = at_costs(findings.evaluation.dials, judged.labels, np.zeros(300, np.int64))
+    comparison = Comparison(rankings, bought, {"minilm": "needs <i>"})
+    text = assert_stands_alone(page_of(dataclasses.replace(findings, comparison=comparison), tmp_path)).text
+    assert (
+        "From small to large, by the order of prompts, the router is better than noise <b>; "
+        "worse than answers; not told apart from same." in text
+    )
+    assert "not run: minilm: needs <i>" in text
+    assert "Not compared here" not in text
+    table = text[text.index("small to largeAPGR") : text.index("medium to largeAPGR")]
+    first = rankings[0]
+    assert f"router{first.apgr:.3f} [{first.apgr_interval[0]:.3f}, {first.apgr_interval[1]:.3f}]" in table
+    order = [table.index(name) for name in ("router", "answers", "same", "noise <b>", "query oracle")]
+    assert order == sorted(order)  # the router, the others by falling APGR, the bounds
+    assert [table.count(word) for word in ("better", "worse", "upper bound")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("names", HOSTILE)
@@ -161,7 +218,7 @@ def test_hostile_tier_names_are_text_and_nothing_else(
     names: tuple[str, ...], findings: Findings, tmp_path: Path
 ) -> None:
     read = assert_stands_alone(page_of(renamed(findings, names), tmp_path))
-    assert read.tags.count("svg") == 4
+    assert read.tags.count("svg") == 5
     for name in names:
         # The summary, the figures, the plot's legends and the tables each name the tier.
         assert read.text.count(name) >= 6
@@ -216,7 +273,7 @@ def test_the_saving_is_the_difference_of_two_costs_and_its_interval_of_equal_one
 
 
 def test_points_measured_again_are_what_routing_the_rows_gives(findings: Findings, router: Router) -> None:
-    manifest, labels = findings.manifest, findings.judged.labels
+    manifest, labels = router.artifact.manifest, findings.judged.labels
     policy = Policy(manifest.relative_cost, manifest.curve, ("quality", 0.95))
     bootstrap = Bootstrap(np.arange(300), 200, 0.95)
     points = measure_points(policy, manifest.curve, findings.judged.probabilities, labels, bootstrap)
@@ -235,7 +292,7 @@ def advice_on(chances: tuple[float, float], findings: Findings, rule: str) -> Ad
     outcomes = (random.random((600, 2)) < chances).astype(np.float64)
     cost = np.tile([0.001, 0.01], (600, 1))
     labels = Labels(outcomes, outcomes, cost, np.ones(600), np.ones(2))
-    ladder = Ladder(findings.manifest.ladder.tiers[::2])
+    ladder = Ladder(findings.subject.ladder.tiers[::2])
     best = outcomes.argmax(axis=1)
     chosen = {"router": random.integers(0, 2, 600), "oracle": best, "worst": outcomes.argmin(axis=1)}.get(
         rule, np.zeros(600, np.int64)

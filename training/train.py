@@ -26,8 +26,9 @@ from router_model.training.crossfit import CrossFitted, StageDone, check_targets
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
 from router_model.training.dataset import encode
 from router_model.training.evaluation.domination import DroppedTier, dominated, relabelled, without_tiers
+from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
-from router_model.training.evaluation.report import Findings, make_folder, write_report
+from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import Exported, export, run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 
@@ -134,7 +135,7 @@ def train(
     if not keep_dominated:
         dropped = dominated(prepared.records, prepared.labels, prepared.groups, ladder, config)
     if dropped:
-        prepared, ladder = _without(dropped, prepared, ladder, config, base)
+        prepared, ladder = without_dropped(dropped, prepared, ladder, config, base)
     fingerprint = data_fingerprint(prepared.records)
     state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
     try:
@@ -230,7 +231,7 @@ def peak_memory_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-def _without(
+def without_dropped(
     dropped: Sequence[DroppedTier], prepared: Prepared, ladder: Ladder, config: TrainConfig, base: Base
 ) -> tuple[Prepared, Ladder]:
     """The rows and the ladder without the dropped tiers, each of which is named in a warning."""
@@ -265,7 +266,7 @@ def _report(
     evaluation: Evaluation,
     config: TrainConfig,
 ) -> Path:
-    findings = Findings(
+    findings = Findings.of_artifact(
         manifest=manifest,
         curve=manifest.curve,
         records=prepared.take(np.flatnonzero(prepared.labels.complete)).records,

@@ -8,6 +8,7 @@ import click
 
 from router_model.cli.options import (
     FILE,
+    FOLDER,
     json_option,
     ladder_option,
     skip_bad_option,
@@ -27,6 +28,8 @@ from router_model.terminal import echo_json, progress
 @click.option(
     "--controls", is_flag=True, help="Also shuffle labels, judge by task, and leave out a task at a time."
 )
+@click.option("--report", type=FOLDER, help="Folder for a page with plots, baselines and the worst misses.")
+@click.option("--keep-dominated", is_flag=True, help="Keep tiers that are dearer and worse than another.")
 @click.option("--predictions", type=FILE, help="Write each row's held-out prediction, JSON Lines.")
 @train_options
 @skip_bad_option
@@ -37,6 +40,8 @@ def crossval(
     count: int,
     baselines: str | None,
     controls: bool,
+    report: Path | None,
+    keep_dominated: bool,
     predictions: Path | None,
     base_path: Path | None,
     skip_bad: bool,
@@ -62,18 +67,22 @@ def crossval(
             base=base,
             baselines=names,
             controls=controls,
+            report=report,
+            keep_dominated=keep_dominated,
             skip_bad=skip_bad,
             stage_done=stage_done,
         )
     if predictions:
         write_predictions(predictions, found.predictions)
     if as_json:
-        parts = {"comparison": found.comparison, "controls": found.controls}
         whole = dataclasses.asdict(found)
-        return echo_json(whole["evaluation"] | {name: whole[name] for name, part in parts.items() if part})
+        rest = {name: whole[name] for name in ("comparison", "controls", "report") if whole[name]}
+        return echo_json({**whole["evaluation"], "dropped_tiers": whole["dropped_tiers"], **rest})
     click.echo(render(found.evaluation))
     if found.comparison:
         click.echo(f"\n{render_comparison(found.comparison)}")
     if found.controls:
         click.echo(f"\n{render_controls(found.controls)}")
-    return None
+    for tier in found.dropped_tiers:
+        click.echo(f"dropped: {tier}")
+    return click.echo(f"report: {found.report}") if found.report else None

@@ -20,6 +20,7 @@ from router_model.training.evaluation.metrics import NO_GAP, GapRecovery
 Floats = NDArray[np.float64]
 PART = 200  # resamples at a time
 ROUTER = "router"
+ORACLES = TASK_ORACLE, QUERY_ORACLE = "task oracle", "query oracle"
 
 
 @dataclass(frozen=True)

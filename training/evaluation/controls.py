@@ -71,7 +71,7 @@ def controls(
     done = _counted(stage_done, 1 + len(tasks))
     return [
         shuffled_labels(prepared, ladder, config, base, done),
-        task_identity(rankings),
+        task_identity(rankings if len(_tasks(prepared)) > 1 else ()),
         leave_one_task_out(prepared, ladder, tasks, config, base, done),
     ]
 
@@ -104,11 +104,11 @@ def shuffled_labels(
     outside = [one for one in found if one.apgr_interval[0] > 0.5 or one.apgr_interval[1] < 0.5]
     if all(np.isnan(one.apgr) for one in found):
         return Control("shuffled labels", None, "not run: no tier has a gap to recover", {ROUTER: found})
-    verdict = f"APGR {_listed(found)} on shuffled labels: " + (
-        "chance, as it must be"
+    verdict = f"with labels dealt to other prompts APGR is {_listed(found)}: " + (
+        "it holds 0.5, as it must"
         if not outside
-        else "not chance; one run in twenty may say so by luck, so repeat it with another --seed, "
-        "and look for a leak where it stays"
+        else f"it must hold 0.5 and does not from {', '.join(one.cheap for one in outside)}; one run in "
+        "twenty misses by luck, so repeat it with another --seed, and look for a leak where it stays"
     )
     return Control("shuffled labels", not outside, verdict, {ROUTER: found})
 
@@ -116,19 +116,20 @@ def shuffled_labels(
 def task_identity(rankings: Sequence[Ranked]) -> Control:
     """What the name of the task gives alone, and what the router adds, in the same folds."""
     found = [one for one in rankings if one.scorer == TASK]
+    if not found:
+        return Control("task identity", None, "not run: the rows do not name two tasks", {})
     less = [one.router_less_it.apgr_interval for one in found]
-    adds = ", ".join(
-        f"{one.router_less_it.apgr:+.3f} {_bracket(one.router_less_it.apgr_interval, '+.3f')}"
-        for one in found
-    )
     if all(low > 0 for low, _ in less):
-        said = "it reads more of a prompt than its task"
+        said = "the router reads more of a prompt than its task"
     elif any(high < 0 for _, high in less):
-        said = "the task's name alone orders prompts better: a rule by task may do, where the task is known"
+        said = (
+            "the task's name alone orders prompts better, so what the router knows may be no more than "
+            "which task a prompt belongs to; where the task is known, a rule by task may do"
+        )
     else:
-        said = "nothing shows, for every pair of tiers, that it reads more of a prompt than its task"
-    verdict = f"APGR {_listed(found)} by the task's name alone; the router adds {adds}: {said}"
-    return Control("task identity", None, verdict, {TASK: found})
+        said = "nothing shows, for every pair of tiers, that the router reads more of a prompt than its task"
+    given = "; ".join(_against_router(one) for one in found)
+    return Control("task identity", None, f"knowing only the task gives {given}: {said}", {TASK: found})
 
 
 def leave_one_task_out(
@@ -189,10 +190,14 @@ def _ranked(
 def _largest_tasks(prepared: Prepared) -> list[str]:
     tasks = np.array([record.task or "" for record in prepared.records])
     names, sizes = np.unique(tasks[prepared.labels.complete], return_counts=True)
-    if len(np.unique(tasks)) < 2:
+    if len(_tasks(prepared)) < 2:
         return []
     largest = np.argsort(-sizes, kind="stable")[:TASKS]
     return [str(names[place]) for place in largest if sizes[place] >= MIN_TASK_ROWS and names[place]]
+
+
+def _tasks(prepared: Prepared) -> set[str]:
+    return {record.task or "" for record in prepared.records}
 
 
 def _counted(stage_done: StageDone | None, parts: int) -> Callable[[str], None]:
@@ -204,6 +209,18 @@ def _counted(stage_done: StageDone | None, parts: int) -> Callable[[str], None]:
 def _listed(found: Sequence[Ranked]) -> str:
     return ", ".join(
         f"{one.apgr:.3f} {_bracket(one.apgr_interval)} ({one.cheap} to {one.dear})" for one in found
+    )
+
+
+def _against_router(task: Ranked) -> str:
+    """The task's APGR beside the router's, and whether the paired interval tells them apart."""
+    less = task.router_less_it
+    low, high = less.apgr_interval
+    than = "less than" if low > 0 else "more than" if high < 0 else "not told apart from"
+    paired = f"router less it {less.apgr:+.3f} {_bracket(less.apgr_interval, '+.3f')}"
+    return (
+        f"APGR {task.apgr:.3f} ({task.cheap} to {task.dear}), "
+        f"{than} the router's {task.apgr + less.apgr:.3f} ({paired})"
     )
 
 

@@ -18,10 +18,11 @@ from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.domination import relabelled
+from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
-from router_model.training.evaluation.report import Findings, make_folder, write_report
+from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.prepare import read_all
 
 ROWS_ARE = "the labelled rows given, at the operating points that the artifact took from its training"
@@ -127,7 +128,7 @@ def _report(
 ) -> Path:
     policy = Policy(manifest.relative_cost, manifest.curve, ("quality", manifest.default_quality))
     bootstrap = Bootstrap(judged.groups, config.resamples, config.confidence, config.seed)
-    findings = Findings(
+    findings = Findings.of_artifact(
         manifest=manifest,
         curve=measure_points(policy, manifest.curve, judged.probabilities, judged.labels, bootstrap),
         records=records,

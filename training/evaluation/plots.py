@@ -3,23 +3,26 @@
 import html
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from router_model.policy import OperatingPoint
 from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.judge import ConstantTier
+from router_model.training.evaluation.sweep import Sweep
 
-NamedCurve = tuple[str, Sequence[float], Sequence[float]]  # name, costs, qualities: shares of the strongest's
-INK, ROUTER, TRIVIAL, BAND, GREY = "#222222", "#0b6e99", "#b5532b", "#9fc7d8", "#777777"
+Floats = NDArray[np.float64]
+INK, ROUTER, TRIVIAL, BAND, GREY, FAINT = "#222222", "#0b6e99", "#b5532b", "#9fc7d8", "#777777", "#c4c4c4"
 TIER_COLOURS = ("#7fb3c8", "#3c7fa0", "#153e5c", "#b5532b", "#d9a066", "#6b8e4e", "#8a6fa8", "#444444")
-BASELINE_COLOURS = ("#6b8e4e", "#8a6fa8", "#c28f2c", "#3f6f66", "#a34a72", "#5a5a8f")
-BASELINE_LINES = ("-", "--", ":", "-.")
+BASELINE_COLOURS = ("#4d7a2c", "#8a4fb0", "#c28f2c")  # more are not told apart
+STOPS = (("router", ROUTER, "dial 90, 95, 98, 100 %"), ("fixed", "white", "dial, fixed by guard"))
+COST = "cost, share of the strongest tier's"
 MARKERS = "osD^vP*Xhd<>p8H"
 LONGEST = 40  # characters of a name in a legend
 STYLE: dict[Any, Any] = {
@@ -40,65 +43,80 @@ STYLE: dict[Any, Any] = {
 
 
 def cost_quality(
-    curve: Sequence[OperatingPoint], constants: Sequence[ConstantTier], baselines: Sequence[NamedCurve]
+    router: Sweep,
+    stops: Sequence[OperatingPoint],
+    constants: Sequence[ConstantTier],
+    baselines: Mapping[str, Sweep],
 ) -> str:
-    """The router's curve with bands, the constants with their hull, and named curves."""
+    """The lines of the router and the baselines, stops of the dial, the constants and their hull."""
 
     def draw(axes: Axes) -> None:
-        for dial in ("quality", "budget"):
-            points = sorted((p for p in curve if p.dial == dial), key=lambda p: p.value)
-            label = dial == "quality" and any(p.rule == "router" for p in curve)
-            # The line breaks where the guard decides: there the artifact is on the hull.
-            quality = np.array([p.quality if p.rule == "router" else np.nan for p in points])
-            low, high = np.array([p.quality_interval for p in points]).reshape(-1, 2).T
-            cost = [p.cost for p in points]
-            axes.fill_between(
-                cost,
-                low,
-                high,
-                where=~np.isnan(quality),
-                color=BAND,
-                alpha=0.4,
-                linewidth=0,
-                label="router, interval" if label else None,
-            )
-            axes.plot(
-                cost,
-                quality,
-                marker=".",
-                markersize=3,
-                color=ROUTER,
-                linewidth=2,
-                label="router" if label else None,
-            )
-        for number, (name, costs, qualities) in enumerate(baselines):
-            axes.plot(
-                costs,
-                qualities,
-                color=BASELINE_COLOURS[number % len(BASELINE_COLOURS)],
-                linestyle=BASELINE_LINES[number // len(BASELINE_COLOURS) % len(BASELINE_LINES)],
-                marker="." if len(costs) > 1 else MARKERS[number % len(MARKERS)],
-                linewidth=1.2,
-                label=_label(name),
-            )
-        strongest = constants[-1].accuracy or 1.0
-        prices = np.array([constant.cost for constant in constants])
-        heights = np.array([constant.accuracy / strongest for constant in constants])
-        corners = Hull(heights, prices).tiers
-        axes.plot(prices[corners], heights[corners], "--", color=TRIVIAL, label="hull of the constants")
-        for k, constant in enumerate(constants):
-            axes.plot(
-                prices[k : k + 1],
-                heights[k : k + 1],
-                MARKERS[k % len(MARKERS)],
-                color=TRIVIAL,
-                markersize=7,
-                label=_label(f"always {constant.tier}"),
-            )
-        axes.set_xlabel("cost, share of the strongest tier's")
+        axes.fill_between(
+            router.cost, *router.quality_band.T, color=BAND, alpha=0.4, linewidth=0, label="router, interval"
+        )
+        axes.plot(router.cost, router.quality, color=ROUTER, linewidth=2.4, label="router", zorder=3)
+        for rule, filled, label in STOPS:
+            own = [stop for stop in stops if stop.rule == rule]
+            if own:
+                costs, qualities = [stop.cost for stop in own], [stop.quality for stop in own]
+                axes.plot(costs, qualities, "o", color=ROUTER, markerfacecolor=filled, label=label, zorder=4)
+        _constants(axes, constants)
+        _baselines(axes, {name: (line.cost, line.quality) for name, line in baselines.items()}, baselines)
+        axes.set_xlabel(COST)
         axes.set_ylabel("quality, share of the strongest tier's")
 
-    return _svg("Quality against cost", draw, 5.2, 3.5)
+    return _svg("Quality against cost", draw, 4.8, 3.5)
+
+
+def gain_over_hull(router: Sweep, baselines: Mapping[str, Sweep]) -> str:
+    """What each line of ``cost_quality`` has over the hull of the constants: there it is hard to see."""
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(
+            router.cost, *router.gain_band.T, color=BAND, alpha=0.4, linewidth=0, label="router, interval"
+        )
+        axes.plot(router.cost, router.gain, color=ROUTER, linewidth=2.4, label="router", zorder=3)
+        axes.axhline(0, linestyle="--", color=TRIVIAL, label="hull of the constants")
+        _baselines(axes, {name: (line.cost, line.gain) for name, line in baselines.items()}, baselines)
+        axes.set_xlabel(COST)
+        axes.set_ylabel("mean outcome over the hull's")
+
+    return _svg("Gain over the hull of the constants", draw, 4.8, 3.5)
+
+
+def by_height(baselines: Mapping[str, Sweep]) -> tuple[list[str], list[str]]:
+    """The few baselines of the greatest AIQ, which get a colour, and the others."""
+    names = sorted(baselines, key=lambda name: -np.nan_to_num(baselines[name].aiq))
+    return names[: len(BASELINE_COLOURS)], names[len(BASELINE_COLOURS) :]
+
+
+def _baselines(
+    axes: Axes, lines: Mapping[str, tuple[Floats, Floats]], baselines: Mapping[str, Sweep]
+) -> None:
+    best, others = by_height(baselines)
+    for name, colour in zip(best, BASELINE_COLOURS, strict=False):
+        axes.plot(*lines[name], color=colour, linewidth=1.2, label=_label(name))
+    for number, name in enumerate(others):
+        axes.plot(
+            *lines[name], color=FAINT, linewidth=0.9, zorder=1, label=None if number else "other baselines"
+        )
+
+
+def _constants(axes: Axes, constants: Sequence[ConstantTier]) -> None:
+    strongest = constants[-1].accuracy or 1.0
+    prices = np.array([constant.cost for constant in constants])
+    heights = np.array([constant.accuracy / strongest for constant in constants])
+    corners = Hull(heights, prices).tiers
+    axes.plot(prices[corners], heights[corners], "--", color=TRIVIAL, label="hull of the constants")
+    for k, constant in enumerate(constants):
+        axes.plot(
+            prices[k : k + 1],
+            heights[k : k + 1],
+            MARKERS[k % len(MARKERS)],
+            color=TRIVIAL,
+            markersize=7,
+            label=_label(f"always {constant.tier}"),
+        )
 
 
 def tier_shares(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:

@@ -1,68 +1,40 @@
-"""The page that training or an evaluation leaves behind: one self-contained HTML file."""
+"""The page that training, an evaluation or a cross-validation leaves behind: one self-contained HTML file."""
 
-import html
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
-import numpy as np
-
-from router_model.artifact import Manifest
-from router_model.data.records import Record
 from router_model.errors import FileError
 from router_model.files import replace_file
+from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint, Policy
-from router_model.training.evaluation import plots
+from router_model.training.evaluation import comparison_table, plots
 from router_model.training.evaluation.advice import advise, usd
-from router_model.training.evaluation.bootstrap import Bootstrap, Interval
+from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.choices import measure_choices
-from router_model.training.evaluation.judge import DIALS, Evaluation, Judged
+from router_model.training.evaluation.compare import Comparison
+from router_model.training.evaluation.controls import Control
+from router_model.training.evaluation.findings import Findings
+from router_model.training.evaluation.judge import DIALS
+from router_model.training.evaluation.markup import (
+    escaped,
+    facts,
+    figure,
+    figure_in,
+    paragraphs,
+    short,
+    table,
+)
 from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.misses import Miss, worst_misses
+from router_model.training.evaluation.sweep import sweep
 from router_model.training.evaluation.table import render
 from router_model.training.evaluation.tasks import Task, by_task
 
-NOT_CHECKED = "not checked"
-FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # controls, lone surrogates
-NAME = 80  # characters
+NOT_COMPARED = "Not compared here: router-model crossval --baselines all --report does."
+NO_CONTROLS = "Not run here: router-model crossval --controls --report does."
 SAVINGS = (0.9, 0.95, 0.98, 1.0)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a report shows.
-
-    Attributes:
-        manifest: of the router.
-        curve: operating points as measured on these rows.
-        records: N rows whose every tier is known.
-        judged: what the router said of them.
-        evaluation: its figures on them.
-        rows_are: where they come from, in plain words.
-        resamples: of each interval.
-        seed: of the resamples.
-        history: per fold, the losses of each epoch; empty where nothing was trained.
-        baselines: named curves of (name, costs, qualities), both as shares of the strongest tier's.
-        leaks: the verdict in plain words.
-        controls: the same.
-    """
-
-    manifest: Manifest
-    curve: Sequence[OperatingPoint]
-    records: Sequence[Record]
-    judged: Judged
-    evaluation: Evaluation
-    rows_are: str
-    resamples: int
-    seed: int
-    history: Sequence[Sequence[dict[str, float]]] = ()
-    baselines: Sequence[plots.NamedCurve] = ()
-    leaks: str = NOT_CHECKED
-    controls: str = NOT_CHECKED
 
 
 def write_report(folder: Path, findings: Findings) -> Path:
@@ -72,41 +44,9 @@ def write_report(folder: Path, findings: Findings) -> Path:
         FileError: the folder cannot be written.
     """
     make_folder(folder)
-    manifest, judged, evaluation = findings.manifest, findings.judged, findings.evaluation
-    names = manifest.ladder.names
-    policy = Policy(manifest.relative_cost, manifest.curve, ("quality", manifest.default_quality))
-    texts = [record.prompt.text for record in findings.records]
-    chosen = policy.choose_batch(judged.probabilities.astype(np.float32), policy.default, texts)  # [N]
-    bootstrap = Bootstrap(judged.groups, findings.resamples, evaluation.confidence, findings.seed)
-    choices = measure_choices(judged.labels, chosen, bootstrap)
-    advice = advise(policy.default, choices, judged.labels, manifest.ladder)
-    pairs = zip(judged.probabilities.T, judged.labels.sufficient.T, strict=True)
     template = Template(files("router_model.training.evaluation").joinpath("report.html").read_text("utf-8"))
-    page = template.substitute(
-        kind=advice.kind,
-        headline=_escaped(advice.headline),
-        reason=_escaped(advice.reason),
-        guard=_escaped(manifest.guard["message"]),
-        summary=_summary(findings),
-        rows_are=_escaped(findings.rows_are),
-        confidence=f"{evaluation.confidence:.0%}",
-        curve=plots.cost_quality(findings.curve, evaluation.constants, findings.baselines),
-        savings=_savings(findings, bootstrap),
-        strongest=_escaped(names[-1]),
-        shares=plots.tier_shares(findings.curve, names),
-        reliability=plots.reliability_plot([reliability(p, true) for p, true in pairs], names),
-        training=_training(findings),
-        default=f"{policy.default.dial}={policy.default.value:g}",
-        tasks=_tasks(by_task(findings.records, judged.labels, chosen, bootstrap), names),
-        misses=_misses(worst_misses(findings.records, judged.labels, chosen, judged.probabilities), names),
-        leaks=_escaped(findings.leaks),
-        controls=_escaped(findings.controls),
-        dropped=_escaped(_dropped(manifest)),
-        tables=_escaped(render(evaluation)),
-        points=_points(findings.curve, names),
-    )
     path = folder / "index.html"
-    replace_file(path, page.encode())
+    replace_file(path, template.substitute(_parts(findings)).encode())
     return path
 
 
@@ -120,25 +60,75 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-def _summary(findings: Findings) -> str:
-    manifest, evaluation = findings.manifest, findings.evaluation
-    return _facts(
-        {
-            "measured on": f"{evaluation.rows} rows in {evaluation.groups} groups",
-            "trained on": f"{manifest.data['rows']} rows in {manifest.data['groups']} groups",
-            "tiers, USD per million tokens": ", ".join(
-                f"{tier.name} ({tier.input_usd_per_million:g} in, {tier.output_usd_per_million:g} out)"
-                for tier in manifest.ladder.tiers
-            ),
-            "default dial": f"quality={manifest.default_quality:g}",
-            "graph": manifest.precision,
-            "base encoder": manifest.data["base"],
-            "data fingerprint": manifest.data["fingerprint"][:16],
-        }
+def _parts(findings: Findings) -> dict[str, str]:
+    """Each part of the page by its name in the template."""
+    subject, judged, evaluation = findings.subject, findings.judged, findings.evaluation
+    names, labels, chosen = subject.ladder.names, judged.labels, findings.chosen
+    bootstrap = Bootstrap(judged.groups, findings.resamples, evaluation.confidence, findings.seed)
+    choices = measure_choices(labels, chosen, bootstrap)
+    advice = advise(subject.default, choices, labels, subject.ladder)
+    pairs = zip(judged.probabilities.T, labels.sufficient.T, strict=True)
+    return {
+        "kind": advice.kind,
+        "headline": escaped(advice.headline),
+        "reason": escaped(advice.reason),
+        "guard": escaped(subject.guard),
+        "summary": facts(_summary(findings)),
+        "rows_are": escaped(findings.rows_are),
+        "confidence": f"{evaluation.confidence:.0%}",
+        "curve": _curve(findings, bootstrap),
+        "savings": _savings(findings, bootstrap),
+        "strongest": escaped(names[-1]),
+        "comparison": _comparison(findings.comparison),
+        "shares": plots.tier_shares(findings.curve, names),
+        "reliability": plots.reliability_plot([reliability(p, true) for p, true in pairs], names),
+        "training": _training(findings),
+        "default": f"{subject.default.dial}={subject.default.value:g}",
+        "tasks": _tasks(by_task(findings.records, labels, chosen, bootstrap), names),
+        "misses": _misses(worst_misses(findings.records, labels, chosen, judged.probabilities), names),
+        "leaks": escaped(findings.leaks),
+        "controls": _controls(findings.controls),
+        "left_out": _left_out(findings.controls),
+        "dropped": escaped("; ".join(subject.dropped) or "none"),
+        "tables": escaped(render(evaluation)),
+        "points": _points(findings.curve, names),
+    }
+
+
+def _summary(findings: Findings) -> dict[str, str]:
+    evaluation, default = findings.evaluation, findings.subject.default
+    return {
+        "measured on": f"{evaluation.rows} rows in {evaluation.groups} groups",
+        "tiers, USD per million tokens": _prices(findings.subject.ladder),
+        "default dial": f"{default.dial}={default.value:g}",
+        **findings.subject.facts,
+    }
+
+
+def _prices(ladder: Ladder) -> str:
+    return ", ".join(
+        f"{tier.name} ({tier.input_usd_per_million:g} in, {tier.output_usd_per_million:g} out)"
+        for tier in ladder.tiers
     )
 
 
+def _curve(findings: Findings, bootstrap: Bootstrap) -> str:
+    judged, baselines = findings.judged, findings.baselines
+    own = sweep(judged.probabilities, judged.relative_cost, judged.labels, bootstrap)
+    stops = [point for point in findings.curve if point.dial == "quality" and point.value in SAVINGS]
+    _, others = plots.by_height(baselines)
+    drawn = (
+        plots.cost_quality(own, stops, findings.evaluation.constants, baselines),
+        plots.gain_over_hull(own, baselines),
+    )
+    pair = f'<div class="pair">{"".join(f"<section>{plot}</section>" for plot in drawn)}</div>'
+    named = [f"In grey, lower on the whole than the coloured: {', '.join(others)}."] if others else []
+    return pair + paragraphs(named)
+
+
 def _savings(findings: Findings, bootstrap: Bootstrap) -> str:
+    default = findings.subject.default
+    policy = Policy(findings.judged.relative_cost.tolist(), findings.curve, (default.dial, default.value))
     rows = []
     for value in SAVINGS:
         column = DIALS.index(("quality", value))
@@ -147,14 +137,47 @@ def _savings(findings: Findings, bootstrap: Bootstrap) -> str:
         rows.append(
             [
                 f"{value:.0%}",
-                _with(choices.quality, choices.quality_interval),
-                _with(choices.cost, choices.cost_interval),
                 f"{usd(choices.saved_usd_per_million)} [{usd(low)}, {usd(high)}]",
-                "router" if findings.judged.by_router[column] else "fixed by the guard",
+                figure_in(choices.quality, choices.quality_interval),
+                figure_in(choices.cost, choices.cost_interval),
+                _decided_by(policy.point(quality=value)),
             ]
         )
-    head = ["quality asked for", "quality kept", "cost share", "US dollars saved per million requests"]
-    return _table([*head, "decided by"], rows)
+    head = ["quality asked for", "US dollars saved per million requests", "quality kept", "cost share"]
+    return table([*head, "decided by"], rows)
+
+
+def _decided_by(point: OperatingPoint) -> str:
+    if point.rule == "fixed":
+        return "fixed by the guard"
+    return f"router; {point.note}" if point.note else "router"
+
+
+def _comparison(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return paragraphs([NOT_COMPARED])
+    tables = [table(head, rows, "ranking") for head, *rows in comparison_table.ranking_tables(comparison)]
+    head, *rows = comparison_table.cost_table(comparison)
+    return "".join(
+        [
+            paragraphs([*comparison_table.in_words(comparison), *comparison_table.not_run(comparison)]),
+            *tables,
+            paragraphs([f"{comparison_table.HALF[:1].upper()}{comparison_table.HALF[1:]}"]),
+            "<h3>What the router's cost buys otherwise</h3>",
+            paragraphs([f"{comparison_table.COST[:1].upper()}{comparison_table.COST[1:]}."]),
+            table(head, rows),
+        ]
+    )
+
+
+def _controls(controls: Sequence[Control]) -> str:
+    said = {one.name: f"{comparison_table.VERDICTS[one.passed]}: {one.verdict}" for one in controls}
+    return facts(said or {"controls": NO_CONTROLS})
+
+
+def _left_out(controls: Sequence[Control]) -> str:
+    head, *rows = comparison_table.left_out_table(controls)
+    return f"<h3>Trained without a task, judged on it</h3>{table(head, rows)}" if rows else ""
 
 
 def _training(findings: Findings) -> str:
@@ -174,7 +197,7 @@ def _tasks(tasks: Sequence[Task], names: Sequence[str]) -> str:
         "cost share",
         "gain over the mix",
     ]
-    return _table(head, [[_short(task.name), str(task.rows), *_task_figures(task)] for task in tasks])
+    return table(head, [[short(task.name), str(task.rows), *_task_figures(task)] for task in tasks])
 
 
 def _task_figures(task: Task) -> list[str]:
@@ -182,8 +205,8 @@ def _task_figures(task: Task) -> list[str]:
     return [
         *(f"{accuracy:.3f}" for accuracy in task.accuracy),
         f"{choices.accuracy:.3f}",
-        _share(choices.cost),
-        _with(choices.gain_over_mix, choices.gain_interval, "+.3f"),
+        figure(choices.cost),
+        figure_in(choices.gain_over_mix, choices.gain_interval, "+.3f"),
     ]
 
 
@@ -198,17 +221,12 @@ def _miss(miss: Miss, names: Sequence[str]) -> str:
         ["probability", *(f"{probability:.1%}" for probability in miss.probabilities)],
         ["outcome", *(f"{outcome:g}" for outcome in miss.outcomes)],
     ]
-    of = _short(miss.id) + ("" if miss.task is None else f", task {_short(miss.task)}")
+    of = short(miss.id) + ("" if miss.task is None else f", task {short(miss.task)}")
     return (
-        f'<article class="miss"><p><b>chose {_escaped(names[miss.chosen])}</b> '
-        f'<span class="id">{_escaped(of)}</span></p><blockquote dir="auto">{_escaped(miss.text)}</blockquote>'
-        f"{_table(['', *names], figures)}</article>"
+        f'<article class="miss"><p><b>chose {escaped(names[miss.chosen])}</b> '
+        f'<span class="id">{escaped(of)}</span></p><blockquote dir="auto">{escaped(miss.text)}</blockquote>'
+        f"{table(['', *names], figures)}</article>"
     )
-
-
-def _dropped(manifest: Manifest) -> str:
-    tiers = manifest.data.get("dropped_tiers", [])
-    return "; ".join(f"{tier['tier']}: dearer and worse than {tier['by']}" for tier in tiers) or "none"
 
 
 def _points(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:
@@ -220,37 +238,8 @@ def _points(curve: Sequence[OperatingPoint], names: Sequence[str]) -> str:
             f"{p.cost:.3f}",
             f"{p.cost_interval[0]:.3f} to {p.cost_interval[1]:.3f}",
             *(f"{share:.1%}" for share in p.shares),
-            "router" if p.rule == "router" else "fixed",
+            _decided_by(p),
         ]
         for p in curve
     ]
-    return _table(["dial", "quality", "", "cost", "", *names, "decided by"], rows)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of text, which scrolls inside itself."""
-    first = "".join(f"<th>{_escaped(cell)}</th>" for cell in head)
-    rest = "".join(f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{first}</tr></thead><tbody>{rest}</tbody></table></div>'
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    return "".join(f"<dt>{_escaped(key)}</dt><dd>{_escaped(str(value))}</dd>" for key, value in facts.items())
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
-
-
-def _escaped(text: str) -> str:
-    """Text for the page: no markup, and none of the characters that HTML does not allow."""
-    return html.escape(FORBIDDEN.sub("\ufffd", text.replace("\r\n", "\n")))
-
-
-def _with(value: float, interval: Interval, form: str = ".1%") -> str:
-    low, high = interval
-    return _share(value, form) + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
-
-
-def _share(value: float, form: str = ".1%") -> str:
-    return "–" if value != value else f"{value:{form}}"
+    return table(["dial", "quality", "", "cost", "", *names, "decided by"], rows)
