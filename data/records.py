@@ -1,17 +1,18 @@
 """One logged request and what is known of how models answered it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from router_model.errors import PromptError, RecordError
+from router_model.errors import PromptError, RecordError, one_line
 from router_model.prompt import Prompt, Request, read
 
 FIELDS = frozenset(
     {
         "id", "prompt", "messages", "best_tier", "outcomes", "model", "outcome", "propensity",
-        "model_a", "model_b", "winner", "cost_usd", "input_tokens", "output_tokens", "latency_ms",
-        "timestamp", "session", "group", "tenant", "task", "meta",
+        "model_a", "model_b", "winner", "answer", "reference", "feedback", "cost_usd", "input_tokens",
+        "output_tokens", "latency_ms", "timestamp", "session", "group", "tenant", "task", "meta",
     }
 )  # fmt: skip
 WINNERS = ("model_a", "model_b", "tie")
@@ -27,9 +28,13 @@ class Record:
         request: the prompt, or chat messages.
         prompt: what the router reads of it.
         best_tier: the cheapest tier that is sufficient, by judgement.
-        outcomes: score in [0, 1] of each model that answered.
+        outcomes: score in [0, 1] of each model that answered and was judged.
+        model: the one logged model, which answered the request; None where several did, or none is known.
         propensity: probability in (0, 1] with which the one logged model was chosen.
         preference: (model_a, model_b, winner), the winner one of "model_a", "model_b", "tie".
+        answers: the text of the answer, by model.
+        reference: an answer that is known to be right.
+        feedback: what was logged of how the answer was taken, by name; rules make an outcome of it.
         cost_usd: US dollars paid, by model.
         output_tokens: length of the answer, by model.
         input_tokens: length of the request, where known.
@@ -47,8 +52,12 @@ class Record:
     prompt: Prompt
     best_tier: str | None = None
     outcomes: Mapping[str, float] = field(default_factory=dict)
+    model: str | None = None
     propensity: float | None = None
     preference: tuple[str, str, str] | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    reference: str | None = None
+    feedback: Mapping[str, Any] = field(default_factory=dict)
     cost_usd: Mapping[str, float] = field(default_factory=dict)
     output_tokens: Mapping[str, float] = field(default_factory=dict)
     input_tokens: float | None = None
@@ -87,8 +96,12 @@ def parse_record(row: Any, where: str) -> Record:
         prompt=prompt,
         best_tier=_text(row, "best_tier", where),
         outcomes=_outcomes(row, model, where),
+        model=model,
         propensity=_number(row, "propensity", where, low=1e-9, high=1.0),
         preference=_preference(row, where),
+        answers=_answers(row, model, where),
+        reference=_text(row, "reference", where),
+        feedback=_object(row, "feedback", where),
         cost_usd=_per_model(row, "cost_usd", model, where),
         output_tokens=_per_model(row, "output_tokens", model, where),
         input_tokens=_number(row, "input_tokens", where),
@@ -98,8 +111,38 @@ def parse_record(row: Any, where: str) -> Record:
         session=_text(row, "session", where),
         tenant=_text(row, "tenant", where),
         task=_text(row, "task", where),
-        meta=_meta(row, where),
+        meta=_object(row, "meta", where),
     )
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """The row that ``parse_record`` reads as this record; what is not known is left out."""
+    first, second, winner = record.preference or (None, None, None)
+    row = {
+        "id": record.id,
+        ("prompt" if isinstance(record.request, str) else "messages"): record.request,
+        "best_tier": record.best_tier,
+        "outcomes": dict(record.outcomes),
+        "model": record.model,
+        "propensity": record.propensity,
+        "model_a": first,
+        "model_b": second,
+        "winner": winner,
+        "answer": dict(record.answers),
+        "reference": record.reference,
+        "feedback": dict(record.feedback),
+        "cost_usd": dict(record.cost_usd),
+        "input_tokens": record.input_tokens,
+        "output_tokens": dict(record.output_tokens),
+        "latency_ms": dict(record.latency_ms),
+        "timestamp": record.timestamp,
+        "session": record.session,
+        "group": record.group,
+        "tenant": record.tenant,
+        "task": record.task,
+        "meta": dict(record.meta),
+    }
+    return {key: value for key, value in row.items() if key == "prompt" or value not in (None, {})}
 
 
 def _request(row: Mapping[str, Any], where: str) -> Request:
@@ -109,7 +152,7 @@ def _request(row: Mapping[str, Any], where: str) -> Request:
         if not isinstance(row["prompt"], str):
             raise RecordError(f"{where}: field 'prompt' is {type(row['prompt']).__name__}; give text")
         return row["prompt"]
-    messages = row.get("messages")
+    messages = _decoded(row.get("messages"), "messages", where)
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         raise RecordError(f"{where}: neither 'prompt' (text) nor 'messages' (a list); give one of them")
     return messages
@@ -203,8 +246,32 @@ def _timestamp(row: Mapping[str, Any], where: str) -> str | float | None:
     return str(value) if hasattr(value, "isoformat") else _text(row, "timestamp", where)
 
 
-def _meta(row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    meta = row.get("meta", {})
-    if not isinstance(meta, Mapping):
-        raise RecordError(f"{where}: field 'meta' is {type(meta).__name__}; give an object")
-    return meta
+def _answers(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, str]:
+    """A text per model, or one text of the one logged model."""
+    value = row.get("answer", {})
+    if isinstance(value, str):
+        if model is None:
+            raise RecordError(f"{where}: 'answer' without 'model'; name the model that answered")
+        return {model: value}
+    texts = _object(row, "answer", where)
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise RecordError(f"{where}: field answer[{name!r:.80}] is {type(text).__name__}; give text")
+    return texts
+
+
+def _object(row: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = _decoded(row.get(key, {}), key, where)
+    if not isinstance(value, Mapping):
+        raise RecordError(f"{where}: field {key!r} is {type(value).__name__}; give an object")
+    return value
+
+
+def _decoded(value: Any, key: str, where: str) -> Any:
+    """What JSON text holds: columns of one type, such as Parquet's, hold nested values as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{where}: field {key!r} is text that is not JSON: {one_line(error)}") from None

@@ -1,12 +1,13 @@
 """One row to a record: what it may hold, and how a bad one is refused."""
 
 import datetime
+import json
 import math
 from typing import Any
 
 import pytest
 
-from router_model.data.records import FIELDS, Record, parse_record
+from router_model.data.records import FIELDS, Record, parse_record, to_row
 from router_model.errors import RecordError
 
 BASE = {"prompt": "What is a monad?"}
@@ -33,7 +34,7 @@ def test_every_field_finds_its_place() -> None:
         "model": "d", "outcome": True, "propensity": 0.5, "model_a": "a", "model_b": "b", "winner": "model_b",
         "cost_usd": {"a": 0.1, "b": None}, "input_tokens": 12, "output_tokens": {"a": 30}, "latency_ms": 8.5,
         "timestamp": "2026-01-01T00:00:00Z", "session": "s", "group": "g", "tenant": "t", "task": "chat",
-        "meta": {"any": [1]},
+        "answer": "Hello.", "reference": "Hi.", "feedback": {"thumb": "up"}, "meta": {"any": [1]},
     }  # fmt: skip
     assert row.keys() | {"messages"} == FIELDS
     record = parse_record(row, "log.jsonl:1")
@@ -44,7 +45,36 @@ def test_every_field_finds_its_place() -> None:
     assert (record.cost_usd, record.output_tokens, record.latency_ms) == ({"a": 0.1}, {"a": 30.0}, {"d": 8.5})
     assert (record.session, record.group, record.tenant, record.task) == ("s", "g", "t", "chat")
     assert (record.timestamp, record.meta) == ("2026-01-01T00:00:00Z", {"any": [1]})
+    assert (record.model, record.answers, record.reference) == ("d", {"d": "Hello."}, "Hi.")
+    assert record.feedback == {"thumb": "up"}
     assert record.labelled
+    assert parse_record(to_row(record), "elsewhere:2") == record
+
+
+def test_what_is_not_known_is_not_in_the_row() -> None:
+    assert to_row(parse()) == {"id": "log.jsonl:7", "prompt": "What is a monad?"}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    record = parse_record({"messages": messages, "answer": {"a": "1", "b": "2"}}, "log.jsonl:1")
+    assert to_row(record) == {"id": "log.jsonl:1", "messages": messages, "answer": {"a": "1", "b": "2"}}
+
+
+def test_an_empty_prompt_stays_in_the_row() -> None:
+    assert to_row(parse(prompt=""))["prompt"] == ""
+
+
+def test_nested_values_may_be_json_text_as_columns_of_one_type_hold_them() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    row = {"messages": json.dumps(messages), "meta": '{"a": [1]}', "feedback": '{"thumb": "up"}'}
+    record = parse_record(row, "log.parquet:1")
+    assert (record.request, record.meta, record.feedback) == (messages, {"a": [1]}, {"thumb": "up"})
+    assert "field 'messages' is text that is not JSON" in refusal({"messages": "[{"})
+    assert "field 'meta' is list" in refusal(BASE | {"meta": "[1]"})
+    assert "field 'meta' is text that is not JSON" in refusal(BASE | {"meta": "[" * 100_000})
+
+
+def test_an_answer_is_a_text_of_a_named_model() -> None:
+    assert "'answer' without 'model'" in refusal(BASE | {"answer": "Hello."})
+    assert "field answer['a'] is int; give text" in refusal(BASE | {"answer": {"a": 7}})
 
 
 def test_a_bare_prompt_is_a_record_named_by_its_place_without_a_label() -> None:
@@ -132,7 +162,7 @@ def test_true_and_false_are_outcomes() -> None:
         ({"prompt": ["a"]}, "field 'prompt' is list; give text"),
         ({"prompt": 5}, "field 'prompt' is int; give text"),
         ({"prompt": "a", "messages": [{"role": "user", "content": "a"}]}, "both 'prompt' and 'messages'"),
-        ({"messages": "hello"}, "neither 'prompt' (text) nor 'messages' (a list)"),
+        ({"messages": "hello"}, "field 'messages' is text that is not JSON"),
         ({"messages": []}, "the request holds no messages; give"),
         ({"messages": ["hello"]}, "a message is str; give objects"),
     ],

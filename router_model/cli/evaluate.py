@@ -50,6 +50,7 @@ def evaluate(
     from router_model.ladder import Ladder
     from router_model.router import Router
     from router_model.training.config import TrainConfig
+    from router_model.training.evaluation.comparison_table import render_comparison
     from router_model.training.evaluation.evaluate import evaluate as run
     from router_model.training.evaluation.flips import flips
     from router_model.training.evaluation.table import render, render_flips
@@ -73,10 +74,12 @@ def evaluate(
         flipped = flips(router, [record.request for record in records])
     guard = router.artifact.manifest.guard
     if as_json:
-        rest = {"guard": guard, "leaks": dataclasses.asdict(found.leaks), "report": found.report}
+        rest = {"comparison": dataclasses.asdict(found.comparison), "guard": guard}
+        rest |= {"leaks": dataclasses.asdict(found.leaks), "report": found.report}
         rest |= {"flips": dataclasses.asdict(flipped)} if flipped else {}
         return echo_json({**dataclasses.asdict(found.evaluation), **rest})
     click.echo(render(found.evaluation))
+    click.echo(f"\n{render_comparison(found.comparison)}")
     if flipped:
         click.echo(f"\n{render_flips(flipped)}")
     click.echo(f"\nguard: {guard['message']}")

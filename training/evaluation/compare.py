@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.data.labels import Labels
+from router_model.data.records import Record
 from router_model.ladder import Ladder
+from router_model.training.config import TrainConfig
 from router_model.training.evaluation.bootstrap import Bootstrap, Interval
-from router_model.training.evaluation.frontier import frontier
+from router_model.training.evaluation.frontier import frontier, unit_means, units
 from router_model.training.evaluation.hull import Hull
-from router_model.training.evaluation.judge import AtDial
+from router_model.training.evaluation.judge import AtDial, Evaluation, Judged
 from router_model.training.evaluation.metrics import NO_GAP, GapRecovery
 
 Floats = NDArray[np.float64]
@@ -94,6 +96,35 @@ class Comparison:
     rankings: list[Ranked]
     at_costs: list[AtCost]
     missing: dict[str, str]
+
+
+def compare(
+    judged: Judged,
+    evaluation: Evaluation,
+    others: Mapping[str, Floats],
+    records: Sequence[Record],
+    ladder: Ladder,
+    config: TrainConfig,
+    missing: Mapping[str, str] | None = None,
+) -> Comparison:
+    """The router, the others, and the oracles, whose scores are the outcomes themselves.
+
+    Args:
+        others: scores by name, float64 [N, K], of the rows of ``judged``.
+        records: of the same rows; their tasks are read.
+        missing: baselines that could not be run, and why.
+    """
+    labels = judged.labels
+    tasks = units([record.task for record in records])
+    scores = {
+        ROUTER: judged.scores,
+        **others,
+        TASK_ORACLE: unit_means(labels.outcomes, tasks),
+        QUERY_ORACLE: labels.outcomes,
+    }
+    bootstrap = Bootstrap(judged.groups, config.resamples, config.confidence, config.seed)
+    rankings = rank(scores, labels.outcomes, ladder, bootstrap)
+    return Comparison(rankings, at_costs(evaluation.dials, labels, tasks), dict(missing or {}))
 
 
 def rank(

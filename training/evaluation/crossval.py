@@ -16,21 +16,12 @@ from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
 from router_model.training.evaluation.baselines import BASELINES
-from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.compare import (
-    QUERY_ORACLE,
-    ROUTER,
-    TASK_ORACLE,
-    Comparison,
-    at_costs,
-    rank,
-)
+from router_model.training.evaluation.compare import Comparison, compare
 from router_model.training.evaluation.controls import TASK, Control
 from router_model.training.evaluation.controls import controls as run_controls
 from router_model.training.evaluation.crossval_findings import crossval_findings
 from router_model.training.evaluation.domination import DroppedTier, dominated
 from router_model.training.evaluation.folded import Folded, centred_by_fold, fold_by_fold
-from router_model.training.evaluation.frontier import unit_means, units
 from router_model.training.evaluation.judge import DIALS, Evaluation, judge
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.prepare import Prepared, prepare, read_all
@@ -99,8 +90,11 @@ def crossval(
     everything = fold_by_fold(prepared, count, able, config, base, done)
     folded = everything.take(np.flatnonzero(prepared.labels.complete[everything.rows]))
     evaluation = judge(folded.judged, ladder, config.resamples, config.confidence, config.seed)
-    comparison = _compare(folded, evaluation, prepared, missing, ladder, config) if wanted else None
-    checked = None
+    comparison = checked = None
+    if wanted:
+        others = {name: centred_by_fold(said, folded.fold_of) for name, said in folded.others.items()}
+        records = [prepared.records[row] for row in folded.rows.tolist()]
+        comparison = compare(folded.judged, evaluation, others, records, ladder, config, missing)
     if controls and comparison:
         done = _within(stage_done, 0.5, 1.0)
         checked = run_controls(prepared, ladder, config, base, comparison.rankings, done)
@@ -123,28 +117,6 @@ def write_predictions(path: str | Path, predictions: Sequence[dict[str, Any]]) -
     """One JSON object a line; raises FileError."""
     lines = [json.dumps(row, ensure_ascii=False) for row in predictions]
     replace_file(path, "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
-
-
-def _compare(
-    folded: Folded,
-    evaluation: Evaluation,
-    prepared: Prepared,
-    missing: dict[str, str],
-    ladder: Ladder,
-    config: TrainConfig,
-) -> Comparison:
-    """The router, the baselines, and the oracles, whose scores are the outcomes themselves."""
-    labels = folded.judged.labels
-    tasks = units([prepared.records[row].task for row in folded.rows.tolist()])
-    scores = {
-        ROUTER: folded.judged.scores,
-        **{name: centred_by_fold(said, folded.fold_of) for name, said in folded.others.items()},
-        TASK_ORACLE: unit_means(labels.outcomes, tasks),
-        QUERY_ORACLE: labels.outcomes,
-    }
-    bootstrap = Bootstrap(folded.judged.groups, config.resamples, config.confidence, config.seed)
-    rankings = rank(scores, labels.outcomes, ladder, bootstrap)
-    return Comparison(rankings, at_costs(evaluation.dials, labels, tasks), missing)
 
 
 def _predictions(folded: Folded, prepared: Prepared, ladder: Ladder) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_model.artifact import Manifest
 from router_model.data.groups import group
@@ -17,6 +18,7 @@ from router_model.policy import Policy
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.bootstrap import Bootstrap
+from router_model.training.evaluation.compare import Comparison, compare
 from router_model.training.evaluation.domination import relabelled
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
@@ -25,6 +27,7 @@ from router_model.training.evaluation.points import measure_points
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.prepare import read_all
 
+Floats = NDArray[np.float64]
 ROWS_ARE = "the labelled rows given, at the operating points that the artifact took from its training"
 
 
@@ -34,11 +37,15 @@ class Evaluated:
 
     Attributes:
         evaluation: the figures.
+        comparison: the router's order of prompts beside orders that need no training on the rows' like: by
+            length, and by difficulty, its probability of the cheaper tier alone. Difficulty transfers to
+            other tasks and models where gain may not.
         leaks: whether training saw the rows.
         report: the page, where one was asked for.
     """
 
     evaluation: Evaluation
+    comparison: Comparison
     leaks: LeakVerdict
     report: str | None
 
@@ -93,8 +100,26 @@ def evaluate(
         [record.prompt.text for record in known],
     )
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
-    page = _report(Path(report), manifest, known, judged, evaluation, config, leaks) if report else None
-    return Evaluated(evaluation, leaks, str(page) if page else None)
+    others = {"difficulty": _difficulty(probabilities), "length": _length(known, len(ladder))}
+    comparison = compare(judged, evaluation, others, known, ladder, config)
+    page = None
+    if report:
+        page = _report(Path(report), manifest, known, judged, evaluation, comparison, config, leaks)
+    return Evaluated(evaluation, comparison, leaks, str(page) if page else None)
+
+
+def _difficulty(probabilities: Floats) -> Floats:
+    """Scores [N, K] by which prompts are ordered by the cheaper tier's probability alone, the least first."""
+    scores = probabilities.copy()
+    scores[:, -1] = 0.0
+    return scores
+
+
+def _length(records: Sequence[Record], tiers: int) -> Floats:
+    """Scores [N, K] by which prompts are ordered by their characters, the most first."""
+    scores = np.zeros((len(records), tiers))
+    scores[:, -1] = [record.prompt.characters for record in records]
+    return scores
 
 
 def _ladder_of(own: Ladder, given: Ladder | None, manifest: Manifest) -> Ladder:
@@ -123,6 +148,7 @@ def _report(
     records: Sequence[Record],
     judged: Judged,
     evaluation: Evaluation,
+    comparison: Comparison,
     config: TrainConfig,
     leaks: LeakVerdict,
 ) -> Path:
@@ -134,6 +160,7 @@ def _report(
         records=records,
         judged=judged,
         evaluation=evaluation,
+        comparison=comparison,
         rows_are=ROWS_ARE,
         resamples=config.resamples,
         seed=config.seed,

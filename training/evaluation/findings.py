@@ -71,6 +71,7 @@ class Findings:
         seed: int,
         history: Sequence[Sequence[dict[str, float]]] = (),
         leaks: str = NOT_CHECKED,
+        comparison: Comparison | None = None,
     ) -> "Findings":
         """Of a trained router, whose policy chooses at its default dial."""
         policy = Policy(manifest.relative_cost, manifest.curve, ("quality", manifest.default_quality))
@@ -87,4 +88,5 @@ class Findings:
             seed=seed,
             history=history,
             leaks=leaks,
+            comparison=comparison,
         )
