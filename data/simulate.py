@@ -166,7 +166,8 @@ def choose(chances: Floats, draws: Floats) -> NDArray[np.int64]:
     # Sums may fall short of 1 by a rounding: the last tier that can be chosen takes the rest.
     last = chances.shape[1] - 1 - np.argmax(chances[:, ::-1] > 0, axis=1)
     passed = (np.cumsum(chances, axis=1) <= draws[:, np.newaxis]).sum(axis=1)
-    return np.minimum(passed, last).astype(np.int64)
+    chosen: NDArray[np.int64] = np.minimum(passed, last)
+    return chosen
 
 
 def _models(record: Record, ladder: Ladder) -> list[str | None]:
