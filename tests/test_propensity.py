@@ -14,7 +14,6 @@ from router_model.ladder import Ladder
 from router_model.training.dataset import encode
 from router_model.training.propensity import Propensity, feedback_rates, propensities
 
-
 WORDS = "market engine garden window paper river prove theorem summarise table hello weather".split()
 
 
