@@ -143,8 +143,8 @@ def effective_rows(weight: Floats) -> float:
     return float(weight.sum() ** 2 / squares) if squares else 0.0
 
 
-def clipped(propensity: Floats, most: float) -> Floats:
-    """Probabilities [N] raised to where their inverse is at most ``most`` (Ionides 2008)."""
+def clipped(propensity: Floats, most: Floats | float) -> Floats:
+    """Probabilities [N] raised until their inverse is at most ``most``, a number or [N] (Ionides 2008)."""
     raised: Floats = np.maximum(propensity, 1 / most)
     return raised
 
