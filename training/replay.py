@@ -1,0 +1,216 @@
+"""What logged traffic would have cost and kept, had a router decided: estimated from what the log did."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.base import Base
+from router_model.data.groups import group
+from router_model.data.labels import label
+from router_model.data.readers import Reading
+from router_model.data.records import Record
+from router_model.errors import ConfigError, DataError
+from router_model.ladder import Ladder
+from router_model.policy import Dial
+from router_model.router import Router
+from router_model.training.dataset import encode
+from router_model.training.evaluation.logged import Logged
+from router_model.training.evaluation.off_policy import (
+    ESTIMATORS,
+    Estimate,
+    Seen,
+    doubly_robust,
+    effective_rows,
+    estimate,
+)
+from router_model.training.evaluation.support import TierSupport, measure_support, refuse_unsupported
+from router_model.training.prepare import read_all
+from router_model.training.propensity import covariates, propensities
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+MAX_TOKENS = 512  # window of what outcomes are predicted from
+MILLION = 1e6
+HEADLINE = "dr"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Of one reward, the means over all requests.
+
+    Attributes:
+        logged: what the log's own choices gave.
+        router: what the router's decisions would have, doubly robust.
+        difference: the router's less the log's, paired by request.
+        others: the router's by the other estimators, by name.
+        effective_rows: as many equally weighted requests as those that tell of the router's decisions are
+            worth.
+    """
+
+    logged: Estimate
+    router: Estimate
+    difference: Estimate
+    others: dict[str, Estimate]
+    effective_rows: float
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found.
+
+    Attributes:
+        requests: that one tier of the ladder answered.
+        marked: of them, those whose outcome is known.
+        left_out: records that are not of one logged model of the ladder.
+        bad_rows: rows that were skipped.
+        dial: of the router.
+        value: of the dial.
+        quality: mean outcome, in [0, 1].
+        cost_usd: US dollars per request; the router's include its own cost.
+        router_usd_per_request: the router's own cost.
+        logged_shares: share of requests that each tier answered, by name.
+        router_shares: share that each would have.
+        support: what the log knows of the decisions for each tier.
+        mean_weight: of inverse probabilities of the choices that agree; near 1 where these are right.
+        largest_weight: at which they were cut.
+        estimated_propensity: whether the log lacks propensities, and they were estimated from the text.
+        confidence: of all intervals.
+    """
+
+    requests: int
+    marked: int
+    left_out: int
+    bad_rows: int
+    dial: Dial
+    value: float
+    quality: Replayed
+    cost_usd: Replayed
+    router_usd_per_request: float
+    logged_shares: dict[str, float]
+    router_shares: dict[str, float]
+    support: tuple[TierSupport, ...]
+    mean_weight: float
+    largest_weight: float
+    estimated_propensity: bool
+    confidence: float
+
+
+def replay(
+    router: Router,
+    paths: Sequence[str | Path],
+    *,
+    quality: float | None = None,
+    budget: float | None = None,
+    router_usd_per_million_requests: float = 0.0,
+    largest_weight: float | None = None,
+    skip_bad: bool = False,
+    base: Base | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Replay:
+    """Replay the logs of ``paths`` with ``router``, at its own dial where none is given.
+
+    Args:
+        router_usd_per_million_requests: what the router itself costs.
+        largest_weight: at which inverse propensities are cut, at least 1; the square root of the number of
+            requests where None (Ionides 2008).
+        base: what outcomes and missing propensities are estimated with; the one that ships where None.
+        seed: of the folds.
+
+    Raises:
+        DialError: as ``Router.route``.
+        ConfigError: a setting is out of its range.
+        DataError: no request is of one logged model of the ladder, or none has an outcome, or the log does
+            not support the decisions; the message names what is missing.
+    """
+    point = router.policy.point(quality, budget)
+    if not 0 <= router_usd_per_million_requests < float("inf"):
+        raise ConfigError(
+            f"--router-usd-per-million-requests {router_usd_per_million_requests}: give US dollars, 0 or more"
+        )
+    if largest_weight is not None and not 1 <= largest_weight < float("inf"):
+        raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
+    reading = Reading(skip_bad=skip_bad)
+    records = read_all(paths, reading)
+    answered, logged = read_logged(records, router.ladder, base or Base.default(), seed)
+    decided = router.route_prompts(
+        [record.prompt for record in answered], quality=quality, budget=budget
+    ).tier
+    most = largest_weight or float(np.sqrt(len(logged)))
+    support = measure_support(
+        decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
+    )
+    qualities, costs = logged.quality(decided, most), logged.cost(decided, most)
+    refuse_unsupported(support, logged.choice, effective_rows(qualities.weight))
+    own_cost = router_usd_per_million_requests / MILLION
+    return Replay(
+        requests=len(logged),
+        marked=int((~np.isnan(logged.outcomes)).any(axis=1).sum()),
+        left_out=len(records) - len(answered),
+        bad_rows=reading.bad,
+        dial=point.dial,
+        value=point.value,
+        quality=compare(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
+        cost_usd=compare(logged.cost_usd, costs, own_cost, confidence),
+        router_usd_per_request=own_cost,
+        logged_shares=_shares(logged.propensity.tier, router.ladder),
+        router_shares=_shares(decided, router.ladder),
+        support=support,
+        mean_weight=float(logged.cost(decided, float("inf")).weight.mean()),
+        largest_weight=most,
+        estimated_propensity=logged.propensity.estimated,
+        confidence=confidence,
+    )
+
+
+def read_logged(
+    records: Sequence[Record], ladder: Ladder, base: Base, seed: int
+) -> tuple[list[Record], Logged]:
+    """The records that one tier has answered, and what the estimators need of them.
+
+    Raises:
+        DataError: there are none, or no outcome among them.
+    """
+    if not records:
+        raise DataError("the logs hold no record; give at least one row")
+    groups, encoded = group(records), encode([record.prompt for record in records], base, MAX_TOKENS)
+    propensity = propensities(records, ladder, encoded, groups, base, seed)
+    rows = np.flatnonzero(propensity.tier >= 0)
+    if not rows.size:
+        raise DataError(
+            "no record is of one logged model of the ladder, so there is nothing to replay; give logs with "
+            "'model' and 'outcome', made by the gateway, `router-model ingest` or `router-model simulate`"
+        )
+    if rows.size < len(records):
+        logger.warning(
+            "%d of %d records are not of one logged model of the ladder; all figures are of the others",
+            len(records) - rows.size,
+            len(records),
+        )
+    answered, propensity = [records[row] for row in rows.tolist()], propensity.take(rows)
+    labels, inputs = label(answered, ladder), covariates(encoded.take(rows), base)
+    paid = labels.cost_usd[np.arange(rows.size), propensity.tier]
+    return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
+
+
+def compare(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
+    """A reward of other decisions, each with ``extra``, beside the log's own contributions [N]."""
+    other = {name: estimator(seen) + extra for name, estimator in ESTIMATORS.items()}
+    estimates = {name: estimate(values, seen.groups, confidence) for name, values in other.items()}
+    return Replayed(
+        logged=estimate(own, seen.groups, confidence),
+        router=estimates.pop(HEADLINE),
+        difference=estimate(other[HEADLINE] - own, seen.groups, confidence),
+        others=estimates,
+        effective_rows=effective_rows(seen.weight),
+    )
+
+
+def _shares(tier: NDArray[np.int64], ladder: Ladder) -> dict[str, float]:
+    counts = np.bincount(tier, minlength=len(ladder)) / len(tier)
+    return dict(zip(ladder.names, counts.tolist(), strict=True))
