@@ -53,6 +53,14 @@ class Labels:
         return complete
 
     @property
+    def estimated(self) -> bool:
+        """Whether any tier's outcome is unknown, so that ``outcomes`` has estimates where it has numbers.
+
+        Means of these are right, and a single row's tell nothing: no row has a best tier then.
+        """
+        return not bool(self.observed.all())
+
+    @property
     def best_tier(self) -> NDArray[np.int64]:
         """int64 [N], the cheapest sufficient tier, and the cheapest where none is."""
         best: NDArray[np.int64] = np.argmax(self.sufficient == 1, axis=1)

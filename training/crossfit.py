@@ -64,7 +64,7 @@ def crossfit(
     """Fit folds and the whole.
 
     Args:
-        targets: float64 [N, K], NaN unknown.
+        targets: float64 [N, K], NaN unknown; a row of which nothing is known is judged and not learnt from.
         groups: int64 [N]; a group is never on both sides.
         state: folder in which finished parts are kept, and from which an interrupted run goes on.
 
@@ -73,20 +73,21 @@ def crossfit(
         TrainingError: a fit failed.
     """
     check_targets(targets)
+    known = ~np.isnan(targets).all(axis=1)  # [N]
     fold_of = folds(groups, config.folds, config.seed)
     logits = np.empty_like(targets)
     parts = []
     for fold in range(config.folds):
         part = _Part(state, f"fold-{fold}", _progress(stage_done, fold, config.folds))
         out = np.flatnonzero(fold_of == fold)
-        rows = np.flatnonzero(fold_of != fold)
+        rows = np.flatnonzero((fold_of != fold) & known)
         held = holdout(groups[rows], config.validation, config.seed + fold)
         fitted = part.fit(base, encoded, targets, rows[~held], rows[held], config)
         logits[out] = predict(fitted.network, encoded, out)
         parts.append(fitted)
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
     final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))
-    whole = final.fit(base, encoded, targets, np.arange(len(targets)), NO_ROWS, config, stop_after=epochs)
+    whole = final.fit(base, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
     return CrossFitted(
         network=whole.network,
         calibration=calibrate(logits, targets),
@@ -171,8 +172,9 @@ def _held_out_probabilities(logits: Floats, targets: Floats, fold_of: NDArray[np
 
 def check_targets(targets: Floats) -> None:
     """Refuse targets [N, K] that hold nothing to learn; raises DataError."""
-    if len(targets) < MIN_ROWS:
-        raise DataError(f"{len(targets)} rows are too few to learn from; give at least {MIN_ROWS}")
+    rows = int((~np.isnan(targets)).any(axis=1).sum())
+    if rows < MIN_ROWS:
+        raise DataError(f"{rows} rows are too few to learn from; give at least {MIN_ROWS}")
     seen = [np.unique(column[~np.isnan(column)]) for column in targets.T]
     if all(len(values) < 2 for values in seen):
         raise DataError(

@@ -95,7 +95,7 @@ def fit(
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
-    module = Module(network, config, steps * epochs)
+    module = Module(network, config, steps * epochs, float(np.isnan(targets[train_rows]).mean()))
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:

@@ -21,14 +21,25 @@ def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return (losses * known).sum() / known.sum().clamp_min(1)  # []
 
 
-class Module(lightning.LightningModule):
-    """A ``Network`` with AdamW, warm-up and linear decay over ``total_steps``."""
+def gain_variance(logits: Tensor) -> Tensor:
+    """Variance over the batch of each tier's logit less the one's below it, mean over tiers: [B, K] -> []."""
+    gain = logits.diff(dim=1)  # [B, K - 1]
+    return gain.var(dim=0, correction=0).mean()  # []
 
-    def __init__(self, network: Network, config: TrainConfig, total_steps: int) -> None:
+
+class Module(lightning.LightningModule):
+    """A ``Network`` with AdamW, warm-up and linear decay over ``total_steps``.
+
+    Args:
+        unknown: share of the training targets that are unknown, in [0, 1].
+    """
+
+    def __init__(self, network: Network, config: TrainConfig, total_steps: int, unknown: float = 0.0) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.total_steps = total_steps
+        self.gain_penalty = config.gain_penalty * unknown
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch.
@@ -41,7 +52,10 @@ class Module(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one batch."""
         token_ids, features, targets = batch  # [B, T], [B, F], [B, K]
-        loss = masked_loss(self.network(token_ids, features), targets)  # []
+        logits = self.network(token_ids, features)  # [B, K]
+        loss = masked_loss(logits, targets)  # []
+        if self.gain_penalty:
+            loss = loss + self.gain_penalty * gain_variance(logits)  # []
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 

@@ -27,7 +27,7 @@ class Prepared:
     """Records as training wants them.
 
     Attributes:
-        records: those that carry a label.
+        records: those that carry a label, or tell who answered.
         labels: what they say of the ladder, N rows.
         groups: int64 [N].
         encoded: what the network reads of them.
@@ -54,15 +54,20 @@ def read_all(paths: Iterable[str | Path], reading: Reading) -> list[Record]:
 
 
 def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base: Base) -> Prepared:
-    """Label, group and encode; records without a label for this ladder are left out.
+    """Label, group and encode; records that tell this ladder nothing are left out.
+
+    An answer of one of its models that nobody marked stays: it tells how the log chose.
 
     Raises:
         DataError: no usable record, or a tier that no record tells anything of.
     """
     labels = label(records, ladder, config.bar, config.margin)
-    known = np.flatnonzero(labels.observed.any(axis=1))
+    answered = [
+        record.model is not None and ladder.index_of_model(record.model) is not None for record in records
+    ]
+    known = np.flatnonzero(labels.observed.any(axis=1) | np.array(answered))
     if len(known) < len(records):
-        logger.warning("%d of %d rows have no label for this ladder", len(records) - len(known), len(records))
+        logger.warning("%d of %d rows tell nothing of this ladder", len(records) - len(known), len(records))
         records, labels = [records[row] for row in known.tolist()], labels.take(known)
     for k, name in enumerate(ladder.names):
         if not labels.observed[:, k].any():

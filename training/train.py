@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
+from router_model.data.labels import Labels
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.ladder import Ladder
 from router_model.prompt import read
 from router_model.training.config import TrainConfig
+from router_model.training.counterfactual import counterfactual
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
 from router_model.training.dataset import encode
@@ -54,14 +57,22 @@ LIBRARIES = (
     "scikit-learn",
 )
 HELD_OUT = "held-out rows: each was routed by networks that had not seen it or its near-duplicates"
+ESTIMATED = f"{HELD_OUT}; outcomes of tiers that the log does not show are estimated, doubly robust"
 NO_LEAKS = "none by construction: near-duplicates share a fold, so no network judged one that it had seen"
 
 
 @dataclass(frozen=True)
 class Built:
-    """A fitted router before it is exported, with what is known of it from rows it had not seen."""
+    """A fitted router before it is exported, with what is known of it from rows it had not seen.
+
+    Attributes:
+        rows: int64 [M], those that it was measured on.
+        labels: of these, no outcome unknown (counterfactual.py).
+    """
 
     fitted: CrossFitted
+    rows: NDArray[np.int64]
+    labels: Labels
     curve: Curve
     relative_cost: tuple[float, ...]
 
@@ -139,7 +150,7 @@ def train(
     fingerprint = data_fingerprint(prepared.records)
     state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
     try:
-        built = build(prepared, config, base, state=state, stage_done=stage_done)
+        built = build(prepared, ladder, config, base, state=state, stage_done=stage_done)
     except (DataError, TrainingError):  # it would fail again: there is nothing to go on with
         shutil.rmtree(state)
         raise
@@ -150,6 +161,8 @@ def train(
         "fingerprint": fingerprint,
         "rows": len(prepared.records),
         "complete_rows": int(prepared.labels.complete.sum()),
+        "measured_rows": len(built.rows),
+        "outcomes": "estimated" if built.labels.estimated else "known",
         "groups": len(np.unique(prepared.groups)),
         "dropped_tiers": [asdict(tier) for tier in dropped],
     }
@@ -177,16 +190,17 @@ def train(
 
 def build(
     prepared: Prepared,
+    ladder: Ladder,
     config: TrainConfig,
     base: Base,
     *,
     state: Path | None = None,
     stage_done: StageDone | None = None,
 ) -> Built:
-    """Fit, calibrate and measure; raises as ``crossfit`` and ``measure_curve`` do, but before any work."""
-    measured_rows = prepared.labels.complete
+    """Fit, calibrate and measure; raises as its parts do, but before any work that takes long."""
     check_targets(prepared.labels.sufficient)
-    check_rows(prepared.labels.outcomes[measured_rows], prepared.labels.cost_usd[measured_rows])
+    rows, labels = counterfactual(prepared, ladder, config, base)
+    check_rows(labels.outcomes, labels.cost_usd)
     fitted = crossfit(
         base,
         prepared.encoded,
@@ -196,12 +210,7 @@ def build(
         state=state,
         stage_done=stage_done,
     )
-    measured = Measured(
-        fitted.probabilities[measured_rows],
-        prepared.labels.outcomes[measured_rows],
-        prepared.labels.cost_usd[measured_rows],
-        prepared.groups[measured_rows],
-    )
+    measured = Measured(fitted.probabilities[rows], labels.outcomes, labels.cost_usd, prepared.groups[rows])
     curve = measure_curve(
         measured,
         default_quality=config.quality,
@@ -209,19 +218,18 @@ def build(
         resamples=config.resamples,
         confidence=config.confidence,
     )
-    return Built(fitted, curve, tuple(measured.relative_cost.tolist()))
+    return Built(fitted, rows, labels, curve, tuple(measured.relative_cost.tolist()))
 
 
 def judge_built(built: Built, prepared: Prepared) -> Judged:
-    """The out-of-fold probabilities of complete rows, and the choices at the curve's operating points."""
-    rows = np.flatnonzero(prepared.labels.complete)
+    """The out-of-fold probabilities of the rows it was measured on, and the curve's choices for them."""
     return Judged.by_curve(
         built.relative_cost,
         built.curve.points,
-        built.fitted.probabilities[rows],
-        prepared.labels.take(rows),
-        prepared.groups[rows],
-        [prepared.records[row].prompt.text for row in rows.tolist()],
+        built.fitted.probabilities[built.rows],
+        built.labels,
+        prepared.groups[built.rows],
+        [prepared.records[row].prompt.text for row in built.rows.tolist()],
     )
 
 
@@ -269,10 +277,10 @@ def _report(
     findings = Findings.of_artifact(
         manifest=manifest,
         curve=manifest.curve,
-        records=prepared.take(np.flatnonzero(prepared.labels.complete)).records,
+        records=[prepared.records[row] for row in built.rows.tolist()],
         judged=judged,
         evaluation=evaluation,
-        rows_are=HELD_OUT,
+        rows_are=ESTIMATED if built.labels.estimated else HELD_OUT,
         resamples=config.resamples,
         seed=config.seed,
         history=built.fitted.history,

@@ -87,7 +87,7 @@ def crossval(
     missing = {name: why for name in wanted if (why := BASELINES[name].missing())}
     able = [name for name in wanted if name not in missing]
     done = _within(stage_done, 0.0, 0.5 if controls else 1.0)
-    everything = fold_by_fold(prepared, count, able, config, base, done)
+    everything = fold_by_fold(prepared, ladder, count, able, config, base, done)
     folded = everything.take(np.flatnonzero(prepared.labels.complete[everything.rows]))
     evaluation = judge(folded.judged, ladder, config.resamples, config.confidence, config.seed)
     comparison = checked = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from router_model.base import Base
 from router_model.data.split import folds
+from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
 from router_model.training.evaluation.baselines import BASELINES
@@ -64,6 +65,7 @@ class Folded:
 
 def fold_by_fold(
     prepared: Prepared,
+    ladder: Ladder,
     count: int,
     baselines: Sequence[str],
     config: TrainConfig,
@@ -80,7 +82,7 @@ def fold_by_fold(
     for fold in range(count):
         inside, rest = np.flatnonzero(place == fold), np.flatnonzero(place != fold)
         done = _part(stage_done, fold, count)
-        parts.append(_judge_fold(prepared, inside, rest, config, base, done))
+        parts.append(_judge_fold(prepared, ladder, inside, rest, config, base, done))
         others.append(_baselines(baselines, prepared.take(rest), prepared.take(inside), config, base, done))
     rows = np.concatenate([np.flatnonzero(place == fold) for fold in range(count)])
     return Folded(
@@ -98,9 +100,15 @@ def centred_by_fold(probabilities: Floats, fold_of: Rows) -> Floats:
 
 
 def _judge_fold(
-    prepared: Prepared, inside: Rows, rest: Rows, config: TrainConfig, base: Base, done: StageDone | None
+    prepared: Prepared,
+    ladder: Ladder,
+    inside: Rows,
+    rest: Rows,
+    config: TrainConfig,
+    base: Base,
+    done: StageDone | None,
 ) -> Judged:
-    built = build(prepared.take(rest), config, base, stage_done=done)
+    built = build(prepared.take(rest), ladder, config, base, stage_done=done)
     return Judged.by_curve(
         built.relative_cost,
         built.curve.points,

@@ -86,7 +86,7 @@ class AtDial:
     """One dial value: ``accuracy`` is a mean outcome, ``quality`` and ``cost`` over the strongest tier's.
 
     ``gain_over_mix`` is the accuracy less that of the best mix of constants at equal cost, ``regret`` what
-    the query oracle's is more.
+    the query oracle's is more, NaN where outcomes are estimated from logs.
     """
 
     dial: str
@@ -181,7 +181,10 @@ def _dials(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[AtDial]
     sample, drawn = Means.over(labels.outcomes, labels.cost_usd, own_quality, own_cost, bootstrap)
     mixes = sample.mixes()
     gain, gain_r = sample.gain_over(mixes)[0], drawn.gain_over(mixes)  # [P], [R, P]
-    best = labels.outcomes.max(axis=1, keepdims=True)  # [N, 1]
+    # Of estimated outcomes the greatest of a row is the most overestimated one.
+    best = (
+        np.full((len(chosen), 1), np.nan) if labels.estimated else labels.outcomes.max(axis=1, keepdims=True)
+    )
     regret = (best - own_quality).mean(axis=0)  # [P]
     regret_r = bootstrap.means(best) - drawn.own_quality  # [R, P]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -243,7 +246,8 @@ def _constants(judged: Judged, ladder: Ladder, bootstrap: Bootstrap) -> list[Con
     price = labels.cost_usd.mean(axis=0)  # [K]
     found = []
     for k, name in enumerate(ladder.names):
-        said, true = judged.probabilities[:, k], labels.sufficient[:, k]
+        known = labels.observed[:, k]
+        said, true = judged.probabilities[known, k], labels.sufficient[known, k]
         aurc, excess = area_under_risk_coverage(risk_coverage(said, true))
         found.append(
             ConstantTier(

@@ -38,7 +38,7 @@ def worst_misses(
 
     Args:
         records: N rows.
-        labels: theirs; every tier is known.
+        labels: theirs; a miss is told where the chosen tier and a dearer one are known.
         chosen: int64 [N].
         probabilities: float64 [N, K].
     """

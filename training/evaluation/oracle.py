@@ -31,7 +31,10 @@ def oracle_choice(labels: Labels) -> NDArray[np.int64]:
 
 
 def oracle(labels: Labels, bootstrap: Bootstrap) -> Oracle:
-    """Measure the oracle on rows whose every tier is known."""
+    """Measure the oracle on rows whose every tier is known; NaN where outcomes are estimated."""
+    if labels.estimated:
+        nan = float("nan")
+        return Oracle(nan, (nan, nan), nan, (nan, nan), nan)
     chosen = oracle_choice(labels)[:, None]
     values = np.hstack(
         [

@@ -34,6 +34,7 @@ from router_model.training.evaluation.tasks import Task, by_task
 
 NOT_COMPARED = "Not compared here: router-model crossval --baselines all --report does."
 NO_CONTROLS = "Not run here: router-model crossval --controls --report does."
+NO_MISSES = "<p>Not known: the log shows no request's outcome of every tier.</p>"
 SAVINGS = (0.9, 0.95, 0.98, 1.0)
 
 
@@ -67,7 +68,7 @@ def _parts(findings: Findings) -> dict[str, str]:
     bootstrap = Bootstrap(judged.groups, findings.resamples, evaluation.confidence, findings.seed)
     choices = measure_choices(labels, chosen, bootstrap)
     advice = advise(subject.default, choices, labels, subject.ladder)
-    pairs = zip(judged.probabilities.T, labels.sufficient.T, strict=True)
+    observed = zip(judged.probabilities.T, labels.sufficient.T, labels.observed.T, strict=True)
     return {
         "kind": advice.kind,
         "headline": escaped(advice.headline),
@@ -81,11 +82,15 @@ def _parts(findings: Findings) -> dict[str, str]:
         "strongest": escaped(names[-1]),
         "comparison": _comparison(findings.comparison),
         "shares": plots.tier_shares(findings.curve, names),
-        "reliability": plots.reliability_plot([reliability(p, true) for p, true in pairs], names),
+        "reliability": plots.reliability_plot(
+            [reliability(said[known], true[known]) for said, true, known in observed], names
+        ),
         "training": _training(findings),
         "default": f"{subject.default.dial}={subject.default.value:g}",
         "tasks": _tasks(by_task(findings.records, labels, chosen, bootstrap), names),
-        "misses": _misses(worst_misses(findings.records, labels, chosen, judged.probabilities), names),
+        "misses": NO_MISSES
+        if labels.estimated
+        else _misses(worst_misses(findings.records, labels, chosen, judged.probabilities), names),
         "leaks": escaped(findings.leaks),
         "controls": _controls(findings.controls),
         "left_out": _left_out(findings.controls),
