@@ -15,6 +15,7 @@ from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
 from router_model.cli.evaluate import evaluate
 from router_model.cli.inspect import inspect
+from router_model.cli.judge import judge
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
 from router_model.cli.route import route
@@ -54,6 +55,6 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    train, evaluate, crossval, route, label, outcomes, inspect, bench, distill, datasets,
+    train, evaluate, crossval, route, label, outcomes, judge, inspect, bench, distill, datasets,
 ):  # fmt: skip
     main.add_command(command)

@@ -29,7 +29,8 @@ def outcomes(source: Path, out: Path, rules_path: Path | None, skip_bad: bool, a
         return echo_json({"out": str(out), "bad_rows": reading.bad, **dataclasses.asdict(decided)})
     for name, count in sorted(decided.by_rule.items(), key=lambda item: -item[1]):
         click.echo(f"{count:>9}  {name}")
+    found = sum(decided.by_rule.values())
     return click.echo(
-        f"{out}: {decided.rows} rows, {sum(decided.by_rule.values())} outcomes by rule, {decided.known} had one, "
+        f"{out}: {decided.rows} rows, {found} outcomes by rule, {decided.known} had one, "
         f"{decided.unknown} stay unknown, {decided.no_model} name no model, {reading.bad} skipped"
     )
