@@ -33,6 +33,7 @@ class Journal:
         verdicts: by key and order.
         nonsense: replies that held no verdict, by key and order.
         usd: spent for each key: what ended calls did cost, and what was set aside for the others.
+        spent_usd: the same of all keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +41,7 @@ class Journal:
         self.verdicts: dict[Place, Verdict] = {}
         self.nonsense: Counter[Place] = Counter()
         self.usd: defaultdict[str, float] = defaultdict(float)
+        self.spent_usd = 0.0
         self._sent: dict[str, tuple[Place, float]] = {}
         self._file: BinaryIO
 
@@ -70,11 +72,6 @@ class Journal:
         """Close the file, and with it the lock."""
         os.fsync(self._file.fileno())
         self._file.close()
-
-    @property
-    def spent_usd(self) -> float:
-        """US dollars of all calls."""
-        return math.fsum(self.usd.values())
 
     def sent(self, key: str, order: int, usd: float) -> str:
         """Note that a call is about to be sent; returns its name."""
@@ -122,16 +119,20 @@ class Journal:
         if "key" in line:
             place = (str(line["key"]), int(line["order"]))
             self._sent[call] = (place, usd)
-            self.usd[place[0]] += usd
+            self._spend(place, usd)
             return
         place, set_aside = self._sent.pop(call)
-        self.usd[place[0]] += usd - set_aside
+        self._spend(place, usd - set_aside)
         if "failed" in line:
             return
         if line["verdict"] is None:
             self.nonsense[place] += 1
         else:
             self.verdicts[place] = Verdict(_verdict(line["verdict"]), str(line["reason"]))
+
+    def _spend(self, place: Place, usd: float) -> None:
+        self.usd[place[0]] += usd
+        self.spent_usd += usd
 
 
 def _dollars(value: Any) -> float:
