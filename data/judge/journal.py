@@ -22,6 +22,7 @@ from router_model.errors import FileError
 logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 1 << 16
+OPENING = b'{"call": "'  # of each line, by which a cut one is told from another file's
 
 Place = tuple[str, int]  # key of the case, order of its answers
 
@@ -101,7 +102,7 @@ class Journal:
         whole = number = 0
         while line := self._file.readline(MAX_LINE_BYTES):
             number += 1
-            if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
+            if line[-1:] != b"\n" and (line.startswith(OPENING) or OPENING.startswith(line)):
                 logger.warning("%s: the last line was cut short and is dropped", self.path)
                 self._file.truncate(whole)
                 break

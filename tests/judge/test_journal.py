@@ -65,6 +65,7 @@ def test_wherever_a_kill_cuts_it_the_journal_is_mended_and_never_forgets_dollars
         SENT + b'{"call": "x", "usd": 0}\n',
         b'{"prompt": "this is somebody\'s log"}\n',
         b"x" * 100_000,
+        b"a file without a line break",
     ],
 )
 def test_what_is_no_journal_is_refused_by_line_and_left_as_it_is(tmp_path: Path, line: bytes) -> None:

@@ -159,10 +159,12 @@ def test_the_endpoints_wish_to_wait_is_honoured_by_all_calls(
 
     monkeypatch.setattr("router_model.data.judge.asking.asyncio.sleep", recorded)
     busy = answer(status=429, headers={"Retry-After": "1"})
-    server.answer = lambda call, n: busy if len(server.calls) == 1 else answer()
-    done, _ = run(log(2), config(concurrency=1))
-    assert done.marks == 2
+    server.answer = lambda call, n: busy if len(server.calls) == 1 else answer(seconds=0.05)
+    done, _ = run(log(12), config(concurrency=2))
+    assert done.marks == 12
     assert max(slept) >= 1.0
+    refused, *after = [call.material.partition("\n</request")[0].partition("\n")[2] for call in server.calls]
+    assert after.index(refused) <= 5  # the other worker did not go through all records in the meantime
 
 
 def test_a_wait_of_an_hour_is_not_waited_for(server: Any, config: Config, log: Log, answer: Any) -> None:
