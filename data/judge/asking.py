@@ -42,6 +42,11 @@ class Asking:
         self._failed_in_a_row = 0
         self._quiet_until = 0.0  # of the loop's clock: until then the endpoint asks for no call
 
+    @property
+    def spent_usd(self) -> float:
+        """US dollars of all runs, without what is set aside for calls in flight."""
+        return self._budget.spent_usd
+
     async def ask_all(self, cases: Iterator[Case]) -> None:
         """Ask until the cases or the budget end.
 

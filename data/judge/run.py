@@ -83,7 +83,7 @@ def judge(
             nonlocal asked
             asked += 1
             if progress:
-                progress(asked, todo, journal.spent_usd)
+                progress(asked, todo, asking.spent_usd)
 
         asking = Asking(config, journal, case_done)
         try:

@@ -402,6 +402,16 @@ def test_two_runs_of_one_output_at_once_are_refused(server: Any, config: Config,
     assert len(server.calls) == 1
 
 
+def test_progress_tells_cases_and_settled_dollars(server: Any, config: Config, log: Log) -> None:
+    seen: list[tuple[int, int, float]] = []
+    run(log(9), config(concurrency=3), progress=lambda *now: seen.append(now))
+    assert [cases for cases, _, _ in seen] == list(range(1, 10))
+    assert {of for _, of, _ in seen} == {9}
+    dollars = [usd for _, _, usd in seen]
+    assert dollars == sorted(dollars)
+    assert dollars[-1] == pytest.approx(9 * CALL_USD)
+
+
 def test_so_many_calls_are_in_flight_and_no_more(server: Any, config: Config, log: Log, answer: Any) -> None:
     server.answer = lambda call, n: answer(seconds=0.02)
     run(log(30), config(concurrency=5))
