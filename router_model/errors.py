@@ -25,6 +25,10 @@ class LadderError(ConfigError):
     """A ladder file cannot be read, or its tiers make no ladder."""
 
 
+class RulesError(ConfigError):
+    """A file of feedback rules cannot be read, or holds what is no rule."""
+
+
 class MissingExtraError(RouterModelError):
     """A part was used whose packages are not installed; the message holds the install command."""
 
@@ -49,6 +53,10 @@ class TrainingError(RouterModelError):
 
 class ExportError(RouterModelError):
     """The exported graph does not do what the network does."""
+
+
+class JudgeError(RouterModelError):
+    """The judge's endpoint refuses every call or answers none."""
 
 
 class FileError(RouterModelError):

@@ -1,6 +1,5 @@
 """Tiers, cheapest first, and the file they are read from."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from router_model.errors import LadderError, MissingExtraError, one_line
+from router_model.errors import LadderError, one_line
 from router_model.files import read_file
+from router_model.settings import parse_settings
 
 MAX_LADDER_BYTES = 1 << 20
 MAX_TIERS = 16
-MAX_DEPTH = 16
 MAX_USD_PER_MILLION = 1e9
 TIER_KEYS = {"name", "model", "models", "input_usd_per_million", "output_usd_per_million"}
 
@@ -128,7 +127,7 @@ class Ladder:
         path = Path(path)
         raw = read_file(path, MAX_LADDER_BYTES)
         try:
-            return cls.from_dict(_parse(raw.decode("utf-8-sig"), path.suffix.lower()))
+            return cls.from_dict(parse_settings(raw.decode("utf-8-sig"), path.suffix.lower(), "ladder"))
         except (ValueError, RecursionError) as error:
             raise LadderError(f"{path}: not readable as a ladder: {one_line(error)}; mend the file") from None
         except LadderError as error:
@@ -156,26 +155,6 @@ def _tier(entry: Any) -> Tier:
         input_usd_per_million=entry["input_usd_per_million"],
         output_usd_per_million=entry["output_usd_per_million"],
     )
-
-
-def _parse(text: str, suffix: str) -> Any:
-    if suffix == ".json":
-        return json.loads(text)
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise MissingExtraError(
-            "a YAML ladder needs PyYAML: pip install 'router-model[train]', or write it as .json"
-        ) from None
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):  # these can cost hours and gigabytes
-                raise ValueError("it nests deeply or holds an alias (*name), which no ladder needs")
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # as of `!!bool maybe`
-        raise ValueError(one_line(error)) from None
 
 
 def _refuse_repeats(kind: str, names: Sequence[str]) -> None:

@@ -15,7 +15,9 @@ from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
 from router_model.cli.evaluate import evaluate
 from router_model.cli.inspect import inspect
+from router_model.cli.judge import judge
 from router_model.cli.label import label
+from router_model.cli.outcomes import outcomes
 from router_model.cli.replay import replay
 from router_model.cli.route import route
 from router_model.cli.simulate import simulate
@@ -54,5 +56,9 @@ def main(verbose: bool) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(message)s")
 
 
-for command in (train, evaluate, crossval, route, label, inspect, bench, distill, datasets, simulate, replay):
+for command in (
+    train, evaluate, crossval, distill,
+    route, label, inspect, bench, datasets,
+    outcomes, judge, simulate, replay,
+):  # fmt: skip
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,7 +74,7 @@ def evaluate(
         flipped = flips(router, [record.request for record in records])
     guard = router.artifact.manifest.guard
     if as_json:
-        rest = {"comparison": dataclasses.asdict(found.comparison), "guard": guard}
+        rest: dict[str, Any] = {"comparison": dataclasses.asdict(found.comparison), "guard": guard}
         rest |= {"leaks": dataclasses.asdict(found.leaks), "report": found.report}
         rest |= {"flips": dataclasses.asdict(flipped)} if flipped else {}
         return echo_json({**dataclasses.asdict(found.evaluation), **rest})
