@@ -25,7 +25,7 @@ IBAN_LENGTHS = {
     32: "LC", 33: "RU",
 }  # fmt: skip
 IBAN = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
+    rf"(?<![A-Za-z0-9])(?=[A-Z]{{2}}\d\d{SEPARATOR}?[A-Z0-9]{{4}})(?:"
     + "|".join(
         rf"(?:{countries.replace(' ', '|')})\d\d(?:{SEPARATOR}?[A-Z0-9]){{{length - 4}}}"
         for length, countries in IBAN_LENGTHS.items()

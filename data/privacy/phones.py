@@ -20,7 +20,7 @@ DASH = r"\u2010\u2011\u2013\-"
 GAP = rf"[ \u00a0().{DASH}/]"
 HAN = "\u3040-\u30ff\u3400-\u9fff"
 
-INTERNATIONAL = re.compile(rf"(?<![\w+)])(?:[+＋]|00)[1-9](?:{GAP}{{0,3}}\d){{6,14}}(?!\d)")
+INTERNATIONAL = re.compile(rf"(?<![\w.,+)])(?:[+＋]|00)[1-9](?:{GAP}{{0,3}}\d){{6,14}}(?!\d)")
 GAPS = re.compile(rf"{GAP}+")
 SIGNED_DECIMAL = re.compile(r"\+\d+\.\d+")
 
@@ -52,19 +52,22 @@ CALLED = (
 )
 BETWEEN = (
     r"(?:number|no|nr|num|nummer|num[ée]ro|n[úu]mero|номер|号码|號碼|番号|번호|is|ist|lautet|est|es|é|è|on|at|"
-    r"home|work|office|mobile|privat|[\s:：.=\"'`()（#*_>\\-]){0,8}+"
+    r"home|work|office|mobile|privat|\((?!\d)|[\s:：.=\"'`)（#*_>\\-]){0,8}+"
 )
-NAMED = re.compile(
-    rf"{CALLED}{BETWEEN}(?P<number>[+＋(]?\d(?:[ \u00a0().{DASH}/]{{0,2}}\d){{6,14}})(?![\d%])", re.IGNORECASE
+NAMED = re.compile(f"{CALLED}{BETWEEN}$", re.IGNORECASE)
+NUMBER = re.compile(
+    rf"(?<![\d+])[+＋]?\(?\d(?:{GAP}{{0,2}}\d){{6,9}}(?:[.{DASH}]?\d){{0,5}}(?!\d|[ ]?%)"
 )
+REACH = 48  # characters before a number that may name it
 DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.](?:19|20)\d\d")
 
 
 def find_phones(text: str) -> Iterator[tuple[int, int]]:
     """Telephone numbers, those that are called one first; spans may overlap."""
-    for match in NAMED.finditer(text):
-        if not DATE.match(match["number"]):
-            yield match.span("number")
+    for match in NUMBER.finditer(text):
+        before = text[max(0, match.start() - REACH) : match.start()]
+        if NAMED.search(before) and not DATE.match(match[0]):
+            yield match.span()
     yield from _international(text)
     yield from _national(text)
 
