@@ -50,7 +50,7 @@ def find_assigned_keys(text: str) -> Iterator[tuple[int, int]]:
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile(
         rf"""(?P<flag>--[a-z-]{{0,20}}?)?(?:{"|".join(map(re.escape, names))})[\\"'`*\])]{{0,3}}\s{{0,3}}
-        (?: :\s?[a-z]{{1,12}}\s?=(?!=) | :=? | =>?(?!=) | ==(?=\s?["']) | [：＝>] | 是 | は | 为 | 為
+        (?: :\s?[a-z]{{1,12}}\s?=(?!=) | :=? | =>?(?!=) | ==(?=\s?["']) | [：＝] | >(?=[^<\n]{{1,{LONG}}}</) | 是 | は | 为 | 為
           | (?<=\s)(?:is|ist|lautet|est|es|è|é|это)(?=\s) | (?(flag)(?<=\s)|(?!)) )
         [\s*]{{0,5}}
         (?: (?P<quote>\\?["'`])(?P<quoted>(?:(?!(?P=quote))[^\n]){{5,{LONG}}})(?P=quote)

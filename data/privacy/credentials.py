@@ -39,7 +39,7 @@ BREAK = r"(?:\s|\\[nr])"
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    rf"|(?:{BREAK}*+[A-Za-z0-9+/=]{{16,}}+)*+)"
+    rf"|(?:{BREAK}*+[A-Za-z0-9+/=]{{16,}}+)*+(?:{BREAK}*+[A-Za-z0-9+/=]++\Z)?)"
 )
 
 # The user information of RFC 3986, with a password in it.

@@ -55,9 +55,7 @@ BETWEEN = (
     r"home|work|office|mobile|privat|\((?!\d)|[\s:：.=\"'`)（#*_>\\-]){0,8}+"
 )
 NAMED = re.compile(f"{CALLED}{BETWEEN}$", re.IGNORECASE)
-NUMBER = re.compile(
-    rf"(?<![\d+])[+＋]?\(?\d(?:{GAP}{{0,2}}\d){{6,9}}(?:[.{DASH}]?\d){{0,5}}(?!\d|[ ]?%)"
-)
+NUMBER = re.compile(rf"(?<![\d+])[+＋]?\(?\d(?:{GAP}{{0,2}}\d){{6,9}}(?:[.{DASH}]?\d){{0,5}}(?!\d|[ ]?%)")
 REACH = 48  # characters before a number that may name it
 DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.](?:19|20)\d\d")
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from router_model.data.privacy.assigned import find_assigned_keys, find_assigned_passwords
@@ -10,7 +11,9 @@ from router_model.data.privacy.credentials import find_keys, find_passwords_in_u
 from router_model.data.privacy.mail import find_addresses
 from router_model.data.privacy.payment import find_cards, find_ibans
 from router_model.data.privacy.phones import find_phones
+from router_model.data.privacy.rewriting import Rewritten, Row, RowsDone, rewrite
 from router_model.errors import RecordError
+from router_model.jsonl import Refuse, stop
 
 Found = Counter[str]
 Find = Callable[[str], Iterator[tuple[int, int]]]
@@ -73,6 +76,18 @@ def redact_text(text: str, found: Found | None = None) -> str:
     return text
 
 
+def redact_records(
+    source: Path, target: Path, *, refuse: Refuse = stop, rows_done: RowsDone | None = None
+) -> tuple[Rewritten, Found]:
+    """Write ``source`` to ``target``, each row redacted, and count what was replaced; raises as ``rewrite``."""
+    found: Found = Counter()
+
+    def edit(row: Row) -> Row:
+        return redact(row, found)
+
+    return rewrite(source, target, edit, refuse=refuse, rows_done=rows_done), found
+
+
 def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same places in order, those that overlap as one."""
     joined: list[tuple[int, int]] = []
@@ -107,7 +122,9 @@ def _named(text: str, name: str, found: Found) -> str:
     prefix = f"{name[-LONGEST_NAME:]}: " if name else ""
     counted: Found = Counter()
     redacted = redact_text(prefix + text, counted)
-    if not redacted.startswith(prefix):  # the name and the start of the text were one secret, or the name held one
+    if not redacted.startswith(
+        prefix
+    ):  # the name and the start of the text were one secret, or the name held one
         counted.clear()
         prefix, redacted = "", redact_text(text, counted)
     found.update(counted)
