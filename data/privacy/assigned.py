@@ -1,4 +1,4 @@
-"""Passwords and keys by the name that they are assigned to: ``password: ...``, ``api_key="..."``, in any language.
+"""Passwords and keys by the name that they are assigned to: ``password: ...``, ``api_key="..."``.
 
 A value is taken where it could be a secret: a password mixes letters with digits or signs, a key has the
 entropy of one. Words, identifiers, calls and what stands in for a value (``${TOKEN}``) are left.
@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from router_model.data.privacy.mail import JOINED
 
 PASSWORD_NAMES = (
-    *"password passwd passphrase passcode pwd passwort kennwort contraseña contrasena senha wachtwoord".split(),
-    *"lösenord adgangskode hasło parola şifre пароль 密码 密碼 口令 パスワード 비밀번호 암호 पासवर्ड".split(),
+    *"password passwd passphrase passcode pwd passwort kennwort contraseña contrasena senha".split(),
+    *"wachtwoord lösenord adgangskode hasło parola şifre пароль 密码 密碼 口令".split(),
+    *"パスワード 비밀번호 암호 पासवर्ड".split(),
     *("mot de passe", "mật khẩu", "كلمة المرور", "كلمة السر"),
 )
 KEY_NAMES = (
-    *"api_key api-key apikey access_key access-key accesskey secret_key secret-key secretkey account_key".split(),
-    *"accountkey private_key private-key privatekey encryption_key signing_key master_key subscription-key".split(),
-    *"client_secret secret token credential credentials api-schlüssel api-ключ токен 密钥 令牌 トークン 토큰".split(),
+    *"api_key api-key apikey access_key access-key accesskey secret_key secret-key secretkey".split(),
+    *"account_key accountkey private_key private-key privatekey encryption_key signing_key".split(),
+    *"master_key subscription-key secret token credential credentials api-schlüssel".split(),
+    *"api-ключ токен 密钥 令牌 トークン 토큰".split(),
     *("api key", "access key", "secret key", "clé api", "clave api", "clave de api", "chave de api"),
 )
 LEAST_PASSWORD, LEAST_KEY = 6, 12  # characters
@@ -30,7 +32,7 @@ SIGNS = frozenset("!@#$%^&*+=?~§€£")
 STAND_IN = re.compile(
     r"""\$?[{(<\[] | \$[A-Z_]+$ | %[A-Z_]+%$ | x{4} | X{4} | (?i:your|example)  # ${PASSWORD}, your-key-here
     | [A-Za-z_][\w.]*[(\[] | [A-Za-z_]+(?:\.[A-Za-z_]\w*)+$  # a call, an index, a member
-    | (?i:sha|md|aes|base|utf|bcrypt|argon|scrypt|hmac|rsa|oauth|\d{1,3}-)[A-Za-z0-9-]{0,12}$  # base64, 8-character
+    | (?i:sha|md|aes|base|utf|rsa|oauth|argon)-?\d{1,4}[a-z]{0,2}$ | \d{1,3}-[a-z]+$  # base64, 8-character
     | https?://""",
     re.VERBOSE,
 )
@@ -50,7 +52,8 @@ def find_assigned_keys(text: str) -> Iterator[tuple[int, int]]:
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile(
         rf"""(?P<flag>--[a-z-]{{0,20}}?)?(?:{"|".join(map(re.escape, names))})[\\"'`*\])]{{0,3}}\s{{0,3}}
-        (?: :\s?[a-z]{{1,12}}\s?=(?!=) | :=? | =>?(?!=) | ==(?=\s?["']) | [：＝] | >(?=[^<\n]{{1,{LONG}}}</) | 是 | は | 为 | 為
+        (?: :\s?[a-z]{{1,12}}\s?=(?!=) | :=? | =>?(?!=) | ==(?=\s?["']) | [：＝] | >(?=[^<\n]{{1,{LONG}}}</)
+          | 是 | は | 为 | 為
           | (?<=\s)(?:is|ist|lautet|est|es|è|é|это)(?=\s) | (?(flag)(?<=\s)|(?!)) )
         [\s*]{{0,5}}
         (?: (?P<quote>\\?["'`])(?P<quoted>(?:(?!(?P=quote))[^\n]){{5,{LONG}}})(?P=quote)

@@ -20,8 +20,8 @@ SHAPES = (
     r"gsk_[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{40,}+|pplx-[A-Za-z0-9]{40,}+|r8_[A-Za-z0-9]{36,}+",  # model hosts
     r"npm_[A-Za-z0-9]{36,}+|pypi-[\w-]{50,}+|dckr_pat_[\w-]{20,}+|rubygems_[a-f0-9]{48}(?!\w)",  # registries
     r"SG\.[\w-]{16,}+\.[\w-]{16,}+|SK[0-9a-f]{32}(?!\w)|key-[0-9a-f]{32}(?!\w)",  # SendGrid, Twilio, Mailgun
-    r"do[opr]_v1_[a-f0-9]{64}(?!\w)|dapi[a-f0-9]{32}(?!\w)|hv[bs]\.[\w-]{24,}+",  # DigitalOcean, Databricks, Vault
-    r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}(?!\w)|lin_api_\w{32,}+|ntn_\w{40,}+|figd_[\w-]{30,}+",  # Shopify, others
+    r"do[opr]_v1_[a-f0-9]{64}(?!\w)|dapi[a-f0-9]{32}(?!\w)|hv[bs]\.[\w-]{24,}+",  # clouds
+    r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}(?!\w)|lin_api_\w{32,}+|ntn_\w{40,}+|figd_[\w-]{30,}+",  # services
     r"\d{8,10}:AA[\w-]{33}(?![\w-])",  # Telegram
     r"AGE-SECRET-KEY-1[A-Z0-9]{58}",  # age
 )

@@ -1,7 +1,7 @@
 """A record without its text: hashes where names and the prompt stood, and the numbers that are known of it.
 
-Keyed (HMAC-SHA-256, RFC 2104), since prompts and names can be guessed: without the key a hash tells nothing but
-which rows are equal. Token ids are not kept, because they turn back into words.
+Keyed (HMAC-SHA-256, RFC 2104), since prompts and names can be guessed: without the key a hash tells nothing
+but which rows are equal. Token ids are not kept, because they turn back into words.
 """
 
 import hmac
@@ -30,7 +30,7 @@ THUMBS = ("up", "down")
 
 
 def read_hash_key(path: Path | None, make: bool = False) -> bytes:
-    """The key: of the file, which is made at need where ``make`` says so, or else of ``ROUTER_MODEL_HASH_KEY``.
+    """The file's key, the file made at need where ``make`` says so; or else ``ROUTER_MODEL_HASH_KEY``.
 
     Raises:
         ConfigError: neither is given, or the key is shorter than 16 bytes.

@@ -13,12 +13,12 @@ ADDRESS = re.compile(
 )
 # `icon@2x.png` is a picture for fine screens, `X@W.shape` a product of matrices.
 NOT_TOP_LEVEL = frozenset(
-    "css dot dtype gif jpeg jpg js max mean min numpy png reshape shape size sum svg transpose ts values".split()
+    "css dot dtype gif jpeg jpg js max mean min numpy png shape size sum svg transpose ts values".split()
 )
 
 
 def find_addresses(text: str) -> Iterator[tuple[int, int]]:
-    """Addresses at a host with a dot; ``user@host``, ``user@10.0.0.1`` and ``git@`` of a repository are none."""
+    """Addresses at a host with a dot; ``user@host``, ``user@10.0.0.1`` and ``git@`` are none."""
     if "@" not in text and "%40" not in text:
         return
     for match in ADDRESS.finditer(text):

@@ -41,8 +41,8 @@ DEEPEST = 64  # levels of a nested value
 def redact(row: Mapping[str, Any], found: Found | None = None) -> dict[str, Any]:
     """A record's row without secrets; ``found`` counts what was replaced, by kind.
 
-    The prompt, every text within messages, answers, reference, feedback and meta, the task, and the names that
-    the row goes by (id, session, group, tenant) unless they are plain numbers. All else is as it was.
+    The prompt, every text within messages, answers, reference, feedback and meta, the task, and the names
+    that the row goes by (id, session, group, tenant) unless they are plain numbers. All else is as it was.
 
     Raises:
         RecordError: a value is nested deeper than 64 levels.
@@ -79,7 +79,7 @@ def redact_text(text: str, found: Found | None = None) -> str:
 def redact_records(
     source: Path, target: Path, *, refuse: Refuse = stop, rows_done: RowsDone | None = None
 ) -> tuple[Rewritten, Found]:
-    """Write ``source`` to ``target``, each row redacted, and count what was replaced; raises as ``rewrite``."""
+    """Write ``source`` to ``target`` redacted, and count what was replaced; raises as ``rewrite``."""
     found: Found = Counter()
 
     def edit(row: Row) -> Row:
@@ -91,16 +91,16 @@ def redact_records(
 def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same places in order, those that overlap as one."""
     joined: list[tuple[int, int]] = []
-    for start, stop in sorted(spans):
+    for start, end in sorted(spans):
         if joined and start < joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            joined.append((start, stop))
+            joined.append((start, end))
     return joined
 
 
 def _value(value: Any, found: Found, depth: int, name: str = "") -> Any:
-    """A nested value without secrets; the name of a member tells of its value, as in ``{"password": "..."}``."""
+    """A nested value without secrets; a member's name tells of its value, as in ``{"password": "..."}``."""
     if isinstance(value, str):
         return _json_text(value, found, depth) if name in JSON_TEXT else _named(value, name, found)
     if isinstance(value, int) and not isinstance(value, bool) and value >= LEAST_NUMBER:
@@ -132,7 +132,7 @@ def _named(text: str, name: str, found: Found) -> str:
 
 
 def _json_text(text: str, found: Found, depth: int) -> str:
-    """JSON as text, such as the arguments of a tool call: its texts are told apart and their escapes undone."""
+    """JSON as text, such as a tool call's arguments: its texts are told apart and their escapes undone."""
     try:
         value = json.loads(text)
         redacted = _value(value, found, depth)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from router_model.errors import ConfigError, FileError, MissingExtraError, RecordError, one_line
 from router_model.files import replacing
@@ -42,11 +42,12 @@ def rewrite(
 ) -> Rewritten:
     """Write ``source`` to ``target`` in one step, each row edited; the two may be one file.
 
-    A line whose row stays is copied as it is, but for its line break. Memory is bounded by the longest row, of Parquet by 1,024.
+    A line whose row stays is copied as it is, but for its line break. Memory is bounded by the longest line,
+    or 1,024 rows of Parquet.
 
     Raises:
-        FileError: a file cannot be read or written.
-        RecordError: by ``refuse``, for a row that is not one; or a Parquet column cannot hold what an edit gave.
+        FileError: a file cannot be read or written, or a column cannot hold what an edit gave.
+        RecordError: by ``refuse``, for a row that is not one.
         ConfigError: the target's name promises another form than the source has.
         MissingExtraError: the source is Parquet and pyarrow is not installed.
     """
@@ -121,7 +122,7 @@ def _rewrite_parquet(source: Path, target: Path, edit: Checked) -> None:
 
 
 @contextmanager
-def lines_to(path: Path, packed: bool) -> Iterator[IO[bytes]]:
+def lines_to(path: Path, packed: bool) -> Iterator[BinaryIO | gzip.GzipFile]:
     """A file of lines to be written, gzip where ``packed``."""
     with path.open("wb") as file:
         if packed:
