@@ -25,13 +25,13 @@ KEY_NAMES = (
     *("api key", "access key", "secret key", "clé api", "clave api", "clave de api", "chave de api"),
 )
 LEAST_PASSWORD, LEAST_KEY = 6, 12  # characters
-LEAST_ENTROPY = 3.0  # bits a character: sixteen random hexadecimal digits have about 3.2, words 2.5
+LEAST_ENTROPY = 2.5  # bits a character: twenty random hexadecimal digits seldom have less than 3
 LONG = 512  # an unquoted run from here on is a value whatever it holds, so that none is read twice
 
 SIGNS = frozenset("!@#$%^&*+=?~§€£")
 STAND_IN = re.compile(
     r"""\$?[{(<\[] | \$[A-Z_]+$ | %[A-Z_]+%$ | x{4} | X{4} | (?i:your|example)  # ${PASSWORD}, your-key-here
-    | [A-Za-z_][\w.]*[(\[] | [A-Za-z_]+(?:\.[A-Za-z_]\w*)+$  # a call, an index, a member
+    | [A-Za-z_][\w.]*[(\[] | [a-z_]+(?:\.[A-Za-z_]\w*)+$  # a call, an index, a member
     | (?i:sha|md|aes|base|utf|rsa|oauth|argon)-?\d{1,4}[a-z]{0,2}$ | \d{1,3}-[a-z]+$  # base64, 8-character
     | https?://""",
     re.VERBOSE,
@@ -57,7 +57,7 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str]:
           | (?<=\s)(?:is|ist|lautet|est|es|è|é|это)(?=\s) | (?(flag)(?<=\s)|(?!)) )
         [\s*]{{0,5}}
         (?: (?P<quote>\\?["'`])(?P<quoted>(?:(?!(?P=quote))[^\n]){{5,{LONG}}})(?P=quote)
-          | [\\"'`]{{0,2}}(?P<bare>[^\s"'`<>,;&|\\{JOINED}]{{5,}}+) )""",
+          | [\\"'`]{{0,2}}(?P<bare>(?:[^\s"'`<>,;&|\\{JOINED}]|&(?!\w{{1,40}}=)){{5,}}+) )""",
         re.IGNORECASE | re.VERBOSE,
     )
 

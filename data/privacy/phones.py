@@ -26,7 +26,7 @@ SIGNED_DECIMAL = re.compile(r"\+\d+\.\d+")
 
 # The forms that countries write their numbers in, and the regions whose plans may know one.
 TRUNK = rf"""\(?0[1-9]\d{{0,3}}(?:\)[ ]?|[ .]|[ ]?[/{DASH}][ ]?)
-    \d{{2,8}}(?:(?P<gap>[ .{DASH}])\d{{2,4}}(?:(?P=gap)\d{{2,4}}){{0,3}})?(?![ ]\d)"""
+    \d{{2,8}}(?:(?P<gap>[ .{DASH}])\d{{2,4}}(?:(?P=gap)\d{{2,4}}){{0,3}})?(?:-\d)?(?![ ]\d)"""
 FORMS = {
     "north_america": (r"(?:1[ .-])?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[.-])[2-9]\d\d[ .-]\d{4}", "US"),
     "trunk": (TRUNK, "GB FR DE IT NL BE CH AT SE AU JP KR CN IN TR UA"),
@@ -49,7 +49,7 @@ CALLED = (
     "sms|fax|(?:call|text|reach|ring|phone) me|telefon|rufnummer|handy(?:nummer|(?=:))|t[ée]l(?:[ée]phone)?|"
     "portable(?= ?:)|"
     "m[óo]vil|tel[ée]fono?|celular|telem[óo]vel|telefone|cellulare|telefoon|puhelin|"
-    "телефон|тел|моб|電話|电话|手机|手機|携帯|전화|휴대폰|연락처|هاتف|جوال|फोन|मोबाइल|điện thoại)"
+    "телефон|тел|моб|電話|电话|手机|手機|携帯|전화|휴대폰|연락처|هاتف|جوال|موبايل|फोन|मोबाइल|điện thoại)"
 )
 BETWEEN = (
     r"(?:number|no|nr|num|nummer|num[ée]ro|n[úu]mero|номер|号码|號碼|番号|번호|is|ist|lautet|est|es|é|è|on|at|"
