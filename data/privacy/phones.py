@@ -45,7 +45,7 @@ NATIONAL = re.compile(
 SOCIAL_SECURITY = re.compile(r"\d{3}-\d\d-\d{4}")  # of the United States
 
 CALLED = (
-    r"(?<![^\W_])(?:(?:tele|smart|cell|mobile)?[ _-]?phone|tel|mob(?:ile|il)?|cell(?=\W{0,3}:)|whatsapp|"
+    r"(?<![^\W_])(?:(?:tele|smart|cell|mobile)?[ _-]?phone|mob(?:ile|il)?|cell(?=\W{0,3}:)|whatsapp|"
     "sms|fax|(?:call|text|reach|ring|phone) me|telefon|rufnummer|handy(?:nummer|(?=:))|t[ée]l(?:[ée]phone)?|"
     "portable(?= ?:)|"
     "m[óo]vil|tel[ée]fono?|celular|telem[óo]vel|telefone|cellulare|telefoon|puhelin|"
