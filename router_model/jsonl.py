@@ -86,8 +86,20 @@ def _values(lines: Iterator[tuple[str, bytes]], refuse: Refuse) -> Iterator[tupl
             yield where, value
 
 
-def decode(line: bytes, where: str) -> Any:
-    """The value of one line.
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose members all differ, for ``json``; of two of one name, the first would go unseen.
+
+    Raises:
+        ValueError: a name comes twice.
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object has two members of one name")
+    return members
+
+
+def decode(line: bytes, where: str, unique: bool = False) -> Any:
+    """The value of one line; with ``unique`` no object may have two members of one name.
 
     Raises:
         RecordError: the line is not UTF-8 or not JSON.
@@ -97,6 +109,6 @@ def decode(line: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise RecordError(f"{where}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_members if unique else None)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{where}: not valid JSON: {one_line(error)}; mend or remove the line") from None

@@ -57,6 +57,20 @@ def test_what_is_no_text_of_a_person_is_left() -> None:
     assert redact(row) == row
 
 
+def test_a_field_that_no_record_has_is_searched_too() -> None:
+    row = {"prompt": "hi", "user": {"mail": "ada@example.com"}, "password": "abc1234", "n": 10**5000}
+    assert redact(row) == row | {"user": {"mail": "<EMAIL>"}, "password": "<PASSWORD>"}
+
+
+def test_a_second_member_of_one_name_hides_nothing(tmp_path: Path) -> None:
+    arguments = '{"to": "ada@example.com", "to": "x"}'
+    assert redact({"prompt": "hi", "meta": arguments})["meta"] == '{"to": "<EMAIL>", "to": "x"}'
+    source, out = tmp_path / "log.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"prompt": "ada@example.com", "prompt": "x"}\n{"prompt": "y"}\n')
+    assert redact_file(source, out, "--skip-bad")["bad"] == 1
+    assert out.read_text() == '{"prompt": "y"}\n'
+
+
 def test_the_row_given_is_not_touched_and_what_was_replaced_is_counted() -> None:
     row = {"prompt": "ada@example.com, bo@example.com", "meta": {"card": "4111 1111 1111 1111"}}
     before, found = json.dumps(row), Counter[str]()

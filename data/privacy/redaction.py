@@ -13,7 +13,7 @@ from router_model.data.privacy.payment import find_cards, find_ibans
 from router_model.data.privacy.phones import find_phones
 from router_model.data.privacy.rewriting import Rewritten, Row, RowsDone, rewrite
 from router_model.errors import RecordError
-from router_model.jsonl import Refuse, stop
+from router_model.jsonl import Refuse, stop, unique_members
 
 Found = Counter[str]
 Find = Callable[[str], Iterator[tuple[int, int]]]
@@ -30,36 +30,37 @@ KINDS: tuple[tuple[str, Find], ...] = (
     ("CARD", find_cards),
     ("PHONE", find_phones),
 )
-CONTENT = frozenset({"prompt", "messages", "answer", "reference", "feedback", "meta", "task"})
+# Labels and figures, which hold no text of a person. Fields that no record has are searched as the texts are.
+FIGURES = frozenset(
+    {
+        "best_tier", "outcomes", "model", "outcome", "propensity", "model_a", "model_b", "winner", "cost_usd",
+        "input_tokens", "output_tokens", "latency_ms", "timestamp",
+    }
+)  # fmt: skip
 NAMES = frozenset({"id", "session", "group", "tenant"})
 JSON_TEXT = frozenset({"messages", "feedback", "meta", "arguments"})  # may hold JSON as text
 LONGEST_NAME = 64
-LEAST_NUMBER = 1_000_000  # shorter numbers are neither telephones nor cards
+NUMBERS = range(10**6, 10**20)  # others are neither telephones nor cards
 DEEPEST = 64  # levels of a nested value
 
 
 def redact(row: Mapping[str, Any], found: Found | None = None) -> dict[str, Any]:
     """A record's row without secrets; ``found`` counts what was replaced, by kind.
 
-    The prompt, every text within messages, answers, reference, feedback and meta, the task, and the names
-    that the row goes by (id, session, group, tenant) unless they are plain numbers. All else is as it was.
+    Every text within the row is searched, but for labels and figures, which stay as they are, and the names
+    that the row goes by (id, session, group, tenant) where they are plain numbers.
 
     Raises:
         RecordError: a value is nested deeper than 64 levels.
     """
     found = Counter() if found is None else found
     redacted = dict(row)
-    for field in CONTENT & row.keys():
+    for field in row.keys() - FIGURES:
         value = row[field]
-        redacted[field] = (
-            _json_text(value, found, DEEPEST)
-            if isinstance(value, str) and field in JSON_TEXT
-            else _value(value, found, DEEPEST)
-        )
-    for field in NAMES & row.keys():
-        name = row[field]
-        if isinstance(name, str) and not name.isdecimal():
-            redacted[field] = redact_text(name, found)
+        if field not in NAMES:
+            redacted[field] = _value(value, found, DEEPEST, field)
+        elif isinstance(value, str) and not value.isdecimal():
+            redacted[field] = redact_text(value, found)
     return redacted
 
 
@@ -103,7 +104,7 @@ def _value(value: Any, found: Found, depth: int, name: str = "") -> Any:
     """A nested value without secrets; a member's name tells of its value, as in ``{"password": "..."}``."""
     if isinstance(value, str):
         return _json_text(value, found, depth) if name in JSON_TEXT else _named(value, name, found)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= LEAST_NUMBER:
+    if isinstance(value, int) and not isinstance(value, bool) and value in NUMBERS:
         text = _named(str(value), name, found)
         return value if text == str(value) else text
     if not isinstance(value, Mapping | list | tuple):
@@ -122,9 +123,7 @@ def _named(text: str, name: str, found: Found) -> str:
     prefix = f"{name[-LONGEST_NAME:]}: " if name else ""
     counted: Found = Counter()
     redacted = redact_text(prefix + text, counted)
-    if not redacted.startswith(
-        prefix
-    ):  # the name and the start of the text were one secret, or the name held one
+    if not redacted.startswith(prefix):  # a secret began in the name
         counted.clear()
         prefix, redacted = "", redact_text(text, counted)
     found.update(counted)
@@ -134,7 +133,7 @@ def _named(text: str, name: str, found: Found) -> str:
 def _json_text(text: str, found: Found, depth: int) -> str:
     """JSON as text, such as a tool call's arguments: its texts are told apart and their escapes undone."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique_members)
         redacted = _value(value, found, depth)
     except (ValueError, RecursionError):
         return redact_text(text, found)

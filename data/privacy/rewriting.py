@@ -87,7 +87,7 @@ def _rewrite_lines(source: Path, target: Path, edit: Checked, refuse: Refuse, pa
     with lines_to(target, packed) as out:
         for where, line in read_lines(source):
             try:
-                row = decode(line, where)
+                row = decode(line, where, unique=True)
                 edited = edit(row, where)
             except RecordError as error:
                 refuse(error)
