@@ -153,6 +153,8 @@ def _request(row: Mapping[str, Any], where: str) -> Request:
             raise RecordError(f"{where}: field 'prompt' is {type(row['prompt']).__name__}; give text")
         return row["prompt"]
     messages = _decoded(row.get("messages"), "messages", where)
+    if messages is None and "prompt_hash" in row:
+        raise RecordError(f"{where}: a row of 'redact --hash-prompts' holds no prompt; read the set it is of")
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         raise RecordError(f"{where}: neither 'prompt' (text) nor 'messages' (a list); give one of them")
     return messages

@@ -14,10 +14,12 @@ from router_model.cli.crossval import crossval
 from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
 from router_model.cli.evaluate import evaluate
+from router_model.cli.forget import forget
 from router_model.cli.inspect import inspect
 from router_model.cli.judge import judge
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
+from router_model.cli.redact import redact
 from router_model.cli.replay import replay
 from router_model.cli.route import route
 from router_model.cli.simulate import simulate
@@ -59,6 +61,6 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
-    outcomes, judge, simulate, replay,
+    outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

@@ -20,6 +20,9 @@ json_option = click.option(
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Count bad rows and go on, instead of stopping."
 )
+key_file_option = click.option(
+    "--key-file", type=FILE, help="The key of hashes; otherwise ROUTER_MODEL_HASH_KEY is."
+)
 quality_option = click.option(
     "--quality", type=float, help="Keep this share of the strongest tier's quality."
 )
