@@ -1,7 +1,7 @@
 """What logged traffic would have cost and kept, had a router decided: estimated from what the log did."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from router_model.training.propensity import covariates, propensities
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
+StageDone = Callable[[str, float], None]
 MAX_TOKENS = 512  # window of what outcomes are predicted from
 MILLION = 1e6
 HEADLINE = "dr"
@@ -112,6 +113,7 @@ def replay(
     base: Base | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    stage_done: StageDone | None = None,
 ) -> Replay:
     """Replay the logs of ``paths`` with ``router``, at its own dial where none is given.
 
@@ -121,6 +123,7 @@ def replay(
             requests where None (Ionides 2008).
         base: what outcomes and missing propensities are estimated with; the one that ships where None.
         seed: of the folds.
+        stage_done: told what begins, and the share of the whole that is done.
 
     Raises:
         DialError: as ``Router.route``.
@@ -135,8 +138,11 @@ def replay(
         )
     if largest_weight is not None and not 1 <= largest_weight < float("inf"):
         raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
+    tell = stage_done or (lambda stage, share: None)
     reading = Reading(skip_bad=skip_bad)
+    tell("reading", 0.0)
     records = read_all(paths, reading)
+    tell("estimating", 0.2)
     answered, logged = read_logged(records, router.ladder, base or Base.default(), seed)
     decided = router.route_prompts(
         [record.prompt for record in answered], quality=quality, budget=budget
@@ -155,8 +161,8 @@ def replay(
         bad_rows=reading.bad,
         dial=point.dial,
         value=point.value,
-        quality=compare(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
-        cost_usd=compare(logged.cost_usd, costs, own_cost, confidence),
+        quality=replayed(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
+        cost_usd=replayed(logged.cost_usd, costs, own_cost, confidence),
         router_usd_per_request=own_cost,
         logged_shares=_shares(logged.propensity.tier, router.ladder),
         router_shares=_shares(decided, router.ladder),
@@ -198,7 +204,7 @@ def read_logged(
     return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
 
 
-def compare(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
+def replayed(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
     """A reward of other decisions, each with ``extra``, beside the log's own contributions [N]."""
     other = {name: estimator(seen) + extra for name, estimator in ESTIMATORS.items()}
     estimates = {name: estimate(values, seen.groups, confidence) for name, values in other.items()}
