@@ -132,21 +132,16 @@ def replay(
             not support the decisions; the message names what is missing.
     """
     point = router.policy.point(quality, budget)
-    if not 0 <= router_usd_per_million_requests < float("inf"):
-        raise ConfigError(
-            f"--router-usd-per-million-requests {router_usd_per_million_requests}: give US dollars, 0 or more"
-        )
-    if largest_weight is not None and not 1 <= largest_weight < float("inf"):
-        raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
+    _check(router_usd_per_million_requests, largest_weight)
     tell = stage_done or (lambda stage, share: None)
     reading = Reading(skip_bad=skip_bad)
     tell("reading", 0.0)
     records = read_all(paths, reading)
     tell("estimating", 0.2)
     answered, logged = read_logged(records, router.ladder, base or Base.default(), seed)
-    decided = router.route_prompts(
-        [record.prompt for record in answered], quality=quality, budget=budget
-    ).tier
+    tell("routing", 0.9)
+    prompts = [record.prompt for record in answered]
+    decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
     most = largest_weight or float(np.sqrt(len(logged)))
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
@@ -215,6 +210,15 @@ def replayed(own: Floats, seen: Seen, extra: float, confidence: float) -> Replay
         others=estimates,
         effective_rows=effective_rows(seen.weight),
     )
+
+
+def _check(router_usd_per_million_requests: float, largest_weight: float | None) -> None:
+    if not 0 <= router_usd_per_million_requests < float("inf"):
+        raise ConfigError(
+            f"--router-usd-per-million-requests {router_usd_per_million_requests}: give US dollars, 0 or more"
+        )
+    if largest_weight is not None and not 1 <= largest_weight < float("inf"):
+        raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
 
 
 def _shares(tier: NDArray[np.int64], ladder: Ladder) -> dict[str, float]:
