@@ -22,7 +22,7 @@ from router_model.training.evaluation.off_policy import (
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-quick = settings(derandomize=True, deadline=None)
+quick = settings(derandomize=True, deadline=None, max_examples=50)
 units = st.floats(0, 1, allow_subnormal=False)
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from router_model.base import Base
 from router_model.cli import main
 from router_model.data.readers import read_records
 from router_model.data.records import Record
@@ -18,6 +20,7 @@ from router_model.router import Router
 from router_model.training.replay import Replay, replay
 
 Logs = Callable[..., Path]
+Run = Callable[..., Replay]
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +52,20 @@ def truth(records: list[Record], router: Router) -> tuple[float, float]:
     )
 
 
+@pytest.fixture(scope="module")
+def run(router: Router, small_base: Base) -> Run:
+    return partial(replay, router, base=small_base)
+
+
 def holds(found: Replay, truth: tuple[float, float]) -> bool:
     values = (found.quality.router, found.cost_usd.router)
     return all(value.low <= true <= value.high for value, true in zip(values, truth, strict=True))
 
 
 def test_it_tells_what_the_router_would_have_kept_and_cost(
-    router: Router, logs: Logs, truth: tuple[float, float]
+    run: Run, logs: Logs, truth: tuple[float, float]
 ) -> None:
-    found = replay(router, [logs(policy="random")], quality=0.9)
+    found = run([logs(policy="random")], quality=0.9)
     assert holds(found, truth)
     assert found.quality.router.value == pytest.approx(truth[0], abs=0.06)
     assert found.cost_usd.router.value == pytest.approx(truth[1], rel=0.1)
@@ -67,10 +75,10 @@ def test_it_tells_what_the_router_would_have_kept_and_cost(
     assert sum(found.router_shares.values()) == pytest.approx(1)
 
 
-def test_the_logs_own_figures_are_its_means_and_the_difference_is_paired(router: Router, logs: Logs) -> None:
+def test_the_logs_own_figures_are_its_means_and_the_difference_is_paired(run: Run, logs: Logs) -> None:
     path = logs(policy="random")
     logged = list(read_records(path))
-    found = replay(router, [path], quality=0.9)
+    found = run([path], quality=0.9)
     mean = np.mean([next(iter(record.outcomes.values())) for record in logged])
     assert found.quality.logged.value == pytest.approx(mean)
     assert found.cost_usd.logged.value == pytest.approx(
@@ -81,25 +89,25 @@ def test_the_logs_own_figures_are_its_means_and_the_difference_is_paired(router:
 
 
 def test_requests_without_feedback_still_tell_of_cost(
-    router: Router, logs: Logs, truth: tuple[float, float]
+    run: Run, logs: Logs, truth: tuple[float, float]
 ) -> None:
-    found = replay(router, [logs(policy="random", feedback=0.4)], quality=0.9)
+    found = run([logs(policy="random", feedback=0.4)], quality=0.9)
     assert holds(found, truth)
     assert found.requests == 1000
     assert 330 < found.marked < 470
     assert found.quality.effective_rows < 0.6 * found.cost_usd.effective_rows
 
 
-def test_estimated_propensities_are_marked(router: Router, logs: Logs, truth: tuple[float, float]) -> None:
-    found = replay(router, [logs(policy="random", hide_propensity=True)], quality=0.9)
+def test_estimated_propensities_are_marked(run: Run, logs: Logs, truth: tuple[float, float]) -> None:
+    found = run([logs(policy="random", hide_propensity=True)], quality=0.9)
     assert found.estimated_propensity
     assert holds(found, truth)
 
 
-def test_the_routers_own_cost_is_part_of_what_it_costs(router: Router, logs: Logs) -> None:
+def test_the_routers_own_cost_is_part_of_what_it_costs(run: Run, logs: Logs) -> None:
     path = logs(policy="random")
-    free = replay(router, [path])
-    paid = replay(router, [path], router_usd_per_million_requests=500_000)
+    free = run([path])
+    paid = run([path], router_usd_per_million_requests=500_000)
     assert paid.cost_usd.router.value == pytest.approx(free.cost_usd.router.value + 0.5)
     assert paid.cost_usd.difference.low == pytest.approx(free.cost_usd.difference.low + 0.5)
     assert paid.cost_usd.logged == free.cost_usd.logged
@@ -107,65 +115,65 @@ def test_the_routers_own_cost_is_part_of_what_it_costs(router: Router, logs: Log
 
 
 @pytest.mark.parametrize("hidden", [False, True])
-def test_deterministic_logs_are_refused(router: Router, logs: Logs, hidden: bool) -> None:
+def test_deterministic_logs_are_refused(run: Run, logs: Logs, hidden: bool) -> None:
     with pytest.raises(DataError, match="does not support") as refused:
-        replay(router, [logs(exploration=0.0, hide_propensity=hidden)], quality=0.9)
+        run([logs(exploration=0.0, hide_propensity=hidden)], quality=0.9)
     assert "would go to 'small'" in str(refused.value)
     assert ("deterministic" in str(refused.value)) is not hidden
 
 
-def test_logs_of_one_tier_alone_are_refused(router: Router, logs: Logs) -> None:
+def test_logs_of_one_tier_alone_are_refused(run: Run, logs: Logs) -> None:
     with pytest.raises(DataError, match=r"to 'small', where the log sent such requests never"):
-        replay(router, [logs(policy="constant:large", exploration=0.0)], quality=0.9)
+        run([logs(policy="constant:large", exploration=0.0)], quality=0.9)
 
 
-def test_a_cut_of_weights_is_kept(router: Router, logs: Logs) -> None:
+def test_a_cut_of_weights_is_kept(run: Run, logs: Logs) -> None:
     path = logs(exploration=0.3)
-    cut, whole = (replay(router, [path], quality=0.9, largest_weight=most) for most in (1.0, 1e9))
+    cut, whole = (run([path], quality=0.9, largest_weight=most) for most in (1.0, 1e9))
     assert cut.mean_weight == whole.mean_weight  # the check of propensities is without a cut
     assert cut.quality.others["ips"].value < whole.quality.others["ips"].value
-    assert replay(router, [path], quality=0.9).largest_weight == pytest.approx(1000**0.5)
+    assert run([path], quality=0.9).largest_weight == pytest.approx(1000**0.5)
 
 
 def test_records_that_no_tier_of_the_ladder_answered_are_left_out(
-    router: Router, logs: Logs, log_path: Path
+    run: Run, logs: Logs, log_path: Path
 ) -> None:
-    found = replay(router, [logs(policy="random"), log_path], quality=0.9)
+    found = run([logs(policy="random"), log_path], quality=0.9)
     assert (found.requests, found.left_out) == (1000, 400)
     with pytest.raises(DataError, match="nothing to replay"):
-        replay(router, [log_path])
+        run([log_path])
 
 
-def test_what_is_out_of_range_is_refused(router: Router, logs: Logs) -> None:
+def test_what_is_out_of_range_is_refused(run: Run, logs: Logs) -> None:
     path = logs()
     with pytest.raises(ConfigError, match="--router-usd-per-million-requests -1"):
-        replay(router, [path], router_usd_per_million_requests=-1)
+        run([path], router_usd_per_million_requests=-1)
     with pytest.raises(ConfigError, match="--largest-weight nan"):
-        replay(router, [path], largest_weight=float("nan"))
+        run([path], largest_weight=float("nan"))
     with pytest.raises(DialError):
-        replay(router, [path], quality=0.9, budget=0.5)
+        run([path], quality=0.9, budget=0.5)
 
 
 def test_the_command_prints_a_table_or_json_and_refuses_with_one_line(
     artifact_path: Path, logs: Logs, tmp_path: Path
 ) -> None:
-    def run(*options: str) -> Any:
+    def called(*options: str) -> Any:
         return CliRunner().invoke(main, ["replay", str(artifact_path), *options])
 
     path = str(logs(policy="random"))
-    table = run(path, "--quality", "0.9")
+    table = called(path, "--quality", "0.9")
     assert table.exit_code == 0, table.output
     for word in ("1000 requests", "quality", "USD in all", "SNIPS", "effective requests"):
         assert word in table.output
-    told = json.loads(run(path, "--budget", "0.9", "--json").stdout)
+    told = json.loads(called(path, "--budget", "0.9", "--json").stdout)
     assert (told["dial"], told["value"]) == ("budget", 0.9)
     assert told["quality"]["router"]["low"] <= told["quality"]["router"]["value"]
-    refused = run(str(logs(exploration=0)), "--quality", "0.9", "--json")
+    refused = called(str(logs(exploration=0)), "--quality", "0.9", "--json")
     assert refused.exit_code == 1
     assert refused.stdout == ""
     assert refused.stderr.startswith("router-model: the log does not support")
     assert refused.stderr.count("\n") == 1
-    assert run(path, "--quality", "3").exit_code == 2
+    assert called(path, "--quality", "3").exit_code == 2
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
-    assert run(str(empty)).exit_code == 1
+    assert called(str(empty)).exit_code == 1

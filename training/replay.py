@@ -1,7 +1,7 @@
 """What logged traffic would have cost and kept, had a router decided: estimated from what the log did."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from router_model.training.propensity import covariates, propensities
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
+StageDone = Callable[[str, float], None]
 MAX_TOKENS = 512  # window of what outcomes are predicted from
 MILLION = 1e6
 HEADLINE = "dr"
@@ -112,6 +113,7 @@ def replay(
     base: Base | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    stage_done: StageDone | None = None,
 ) -> Replay:
     """Replay the logs of ``paths`` with ``router``, at its own dial where none is given.
 
@@ -121,6 +123,7 @@ def replay(
             requests where None (Ionides 2008).
         base: what outcomes and missing propensities are estimated with; the one that ships where None.
         seed: of the folds.
+        stage_done: told what begins, and the share of the whole that is done.
 
     Raises:
         DialError: as ``Router.route``.
@@ -129,18 +132,16 @@ def replay(
             not support the decisions; the message names what is missing.
     """
     point = router.policy.point(quality, budget)
-    if not 0 <= router_usd_per_million_requests < float("inf"):
-        raise ConfigError(
-            f"--router-usd-per-million-requests {router_usd_per_million_requests}: give US dollars, 0 or more"
-        )
-    if largest_weight is not None and not 1 <= largest_weight < float("inf"):
-        raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
+    _check(router_usd_per_million_requests, largest_weight)
+    tell = stage_done or (lambda stage, share: None)
     reading = Reading(skip_bad=skip_bad)
+    tell("reading", 0.0)
     records = read_all(paths, reading)
+    tell("estimating", 0.2)
     answered, logged = read_logged(records, router.ladder, base or Base.default(), seed)
-    decided = router.route_prompts(
-        [record.prompt for record in answered], quality=quality, budget=budget
-    ).tier
+    tell("routing", 0.9)
+    prompts = [record.prompt for record in answered]
+    decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
     most = largest_weight or float(np.sqrt(len(logged)))
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
@@ -155,8 +156,8 @@ def replay(
         bad_rows=reading.bad,
         dial=point.dial,
         value=point.value,
-        quality=compare(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
-        cost_usd=compare(logged.cost_usd, costs, own_cost, confidence),
+        quality=replayed(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
+        cost_usd=replayed(logged.cost_usd, costs, own_cost, confidence),
         router_usd_per_request=own_cost,
         logged_shares=_shares(logged.propensity.tier, router.ladder),
         router_shares=_shares(decided, router.ladder),
@@ -198,7 +199,7 @@ def read_logged(
     return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
 
 
-def compare(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
+def replayed(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
     """A reward of other decisions, each with ``extra``, beside the log's own contributions [N]."""
     other = {name: estimator(seen) + extra for name, estimator in ESTIMATORS.items()}
     estimates = {name: estimate(values, seen.groups, confidence) for name, values in other.items()}
@@ -209,6 +210,15 @@ def compare(own: Floats, seen: Seen, extra: float, confidence: float) -> Replaye
         others=estimates,
         effective_rows=effective_rows(seen.weight),
     )
+
+
+def _check(router_usd_per_million_requests: float, largest_weight: float | None) -> None:
+    if not 0 <= router_usd_per_million_requests < float("inf"):
+        raise ConfigError(
+            f"--router-usd-per-million-requests {router_usd_per_million_requests}: give US dollars, 0 or more"
+        )
+    if largest_weight is not None and not 1 <= largest_weight < float("inf"):
+        raise ConfigError(f"--largest-weight {largest_weight}: give a number of at least 1")
 
 
 def _shares(tier: NDArray[np.int64], ladder: Ladder) -> dict[str, float]:

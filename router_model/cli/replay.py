@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from router_model.cli.options import FILE, budget_option, json_option, quality_option, skip_bad_option
-from router_model.terminal import echo_json
+from router_model.terminal import echo_json, progress
 
 
 @click.command()
@@ -41,15 +41,18 @@ def replay(
     from router_model.training.evaluation.replay_table import render_replay
     from router_model.training.replay import replay as run
 
-    found = run(
-        Router.load(router_path),
-        logs,
-        quality=quality,
-        budget=budget,
-        router_usd_per_million_requests=router_usd_per_million_requests,
-        largest_weight=largest_weight,
-        skip_bad=skip_bad,
-    )
+    router = Router.load(router_path)
+    with progress("replaying") as stage_done:
+        found = run(
+            router,
+            logs,
+            quality=quality,
+            budget=budget,
+            router_usd_per_million_requests=router_usd_per_million_requests,
+            largest_weight=largest_weight,
+            skip_bad=skip_bad,
+            stage_done=stage_done,
+        )
     if as_json:
         return echo_json(dataclasses.asdict(found))
     return click.echo(render_replay(found))

@@ -18,7 +18,7 @@ from router_model.ladder import Ladder
 from router_model.training.evaluation.off_policy import estimate
 
 Floats = NDArray[np.float64]
-MOST_MISSING = 0.05  # share of all requests that may lack support
+MOST_MISSING = 0.1  # share of all requests that may lack support: of so few, the outcome model may tell
 NOT_RARE = 0.05  # share of all requests from which a tier must have been logged now and then
 MIN_AGREEING = 10  # logged requests by which a tier counts as logged now and then
 MIN_EFFECTIVE = 30.0  # effective rows below which a normal interval is a guess
@@ -75,8 +75,8 @@ def refuse_unsupported(support: Sequence[TierSupport], propensity: Floats, effec
     """Stop where the logs cannot tell; ``effective`` are the effective rows of the quality.
 
     Raises:
-        DataError: decisions for more than a twentieth of all requests could not have been logged, a tier
-            that is decided for as many was hardly ever, or the effective rows are too few.
+        DataError: decisions for more than a tenth of all requests could not have been logged, a tier that
+            is decided for a twentieth or more was hardly ever, or the effective rows are too few.
     """
     lacking = [tier for tier in support if tier.missing > 0 or _rare(tier)]
     if sum(tier.missing for tier in support) > MOST_MISSING or any(map(_rare, support)):
