@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from router_model.base import Base
 from router_model.network import Network
 from router_model.training.config import TrainConfig
-from router_model.training.module import WARM_UP_STEPS, Module, masked_loss
+from router_model.training.module import WARM_UP_STEPS, Module, gain_variance, masked_loss
 
 NAN = float("nan")
 
@@ -38,6 +38,20 @@ def test_the_loss_is_the_mean_over_known_targets() -> None:
         F.binary_cross_entropy_with_logits(logits[place], targets[place]).item() for place in known
     )
     assert masked_loss(logits, targets).item() == pytest.approx(expected / 3)
+
+
+def test_the_gain_varies_by_what_tiers_do_not_share() -> None:
+    difficulty = torch.tensor([[-1.0], [0.5], [2.0], [2.5]])
+    assert gain_variance(difficulty + torch.tensor([[0.0, 1.0, 3.0]])).item() == pytest.approx(0.0, abs=1e-12)
+    gain = torch.tensor([0.0, 1.0, 0.0, 1.0])
+    logits = torch.cat([difficulty, difficulty + gain[:, None]], dim=1)
+    assert gain_variance(logits).item() == pytest.approx(0.25)
+
+
+def test_the_gain_is_held_back_as_targets_are_unknown() -> None:
+    config = TrainConfig(gain_penalty=0.3)
+    assert Module(network(), config, 10).gain_penalty == 0.0
+    assert Module(network(), config, 10, 0.5).gain_penalty == pytest.approx(0.15)
 
 
 def test_nothing_known_is_no_loss_and_no_gradient() -> None:
