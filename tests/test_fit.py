@@ -1,5 +1,6 @@
 """Fitting: it learns, repeats itself, stops in time, and goes on after an interrupt as if nothing were."""
 
+import dataclasses
 import signal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from router_model.errors import FileError, TrainingError
 from router_model.tokens import Ragged
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
-from router_model.training.fit import Fitted, fit, new_network, planned_epochs, predict
+from router_model.training.fit import Fitted, fit, gain_penalty, new_network, planned_epochs, predict
 
 VOCABULARY, ROWS = 60, 160
 CONFIG = TrainConfig(
@@ -67,6 +68,29 @@ def test_it_learns_what_tells_rows_apart(whole: Fitted, encoded: Encoded) -> Non
     assert logits[easy, 0].mean() > logits[~easy, 0].mean() + 0.3
     assert whole.history[-1]["train_loss"] < whole.history[0]["train_loss"]
     assert not whole.network.training
+
+
+def test_what_sets_tiers_apart_is_held_back_where_targets_are_unknown(
+    base: Base, encoded: Encoded, targets: np.ndarray
+) -> None:
+    logged = targets.copy()
+    logged[np.arange(ROWS), np.random.default_rng(3).integers(0, 2, ROWS)] = np.nan
+    rows = TRAIN[~np.isnan(logged[TRAIN]).all(axis=1)]
+    spread = {}
+    for penalty in (0.0, 1e4):
+        config = dataclasses.replace(CONFIG, gain_penalty=penalty)
+        fitted = fit(base, encoded, logged, rows, NONE, config, stop_after=8)
+        spread[penalty] = np.diff(predict(fitted.network, encoded, HELD), axis=1).std()
+    assert spread[1e4] < 0.3 * spread[0.0]
+
+
+def test_rows_that_show_every_tier_are_not_held_back() -> None:
+    every, single = np.ones((90, 3)), np.where(np.arange(3) == 1, 1.0, np.full((90, 3), np.nan))
+    assert gain_penalty(every, TrainConfig()) == 0.0
+    assert gain_penalty(single, TrainConfig(gain_penalty=45.0)) == pytest.approx(0.5)
+    assert gain_penalty(np.concatenate([every, single]), TrainConfig(gain_penalty=1818.0)) == pytest.approx(
+        0.1
+    )
 
 
 def test_the_weights_are_those_of_the_epoch_with_the_least_validation_loss(whole: Fitted) -> None:

@@ -48,12 +48,6 @@ def test_the_gain_varies_by_what_tiers_do_not_share() -> None:
     assert gain_variance(logits).item() == pytest.approx(0.25)
 
 
-def test_the_gain_is_held_back_as_targets_are_unknown() -> None:
-    config = TrainConfig(gain_penalty=0.3)
-    assert Module(network(), config, 10).gain_penalty == 0.0
-    assert Module(network(), config, 10, 0.5).gain_penalty == pytest.approx(0.15)
-
-
 def test_nothing_known_is_no_loss_and_no_gradient() -> None:
     logits = torch.ones(2, 2, requires_grad=True)
     loss = masked_loss(logits, torch.full((2, 2), NAN))

@@ -28,9 +28,10 @@ class TrainConfig:
         wide_weight_decay: of the wide table, most of whose rows are seen in a prompt or two.
         weight_decay: of the dense layers; the token weights take none.
         dropout: in [0, 1).
-        gain_penalty: weight in the loss of the variance over prompts of what one tier's logit has over the
-            next one's, times the share of targets that are unknown. Where each prompt shows one tier's
-            outcome, the difficulty that tiers share is learnt from all, what sets them apart from few.
+        gain_penalty: in the loss, the weight of the variance over prompts of what one tier's logit has over
+            the next one's; in rows, so that more of them outweigh it. It holds where each prompt shows one
+            tier's outcome: the difficulty that tiers share is then learnt from all rows, and what sets tiers
+            apart from the few that are alike. Rows that show several tiers soon take it away.
         max_tokens: window of tokens per prompt; cost is linear in it.
         resamples: of each bootstrap interval, at least 200.
         confidence: of every interval and of the guard, in (0.5, 1).
@@ -52,7 +53,7 @@ class TrainConfig:
     wide_weight_decay: float = 0.5
     weight_decay: float = 1e-2
     dropout: float = 0.3
-    gain_penalty: float = 0.15
+    gain_penalty: float = 800.0
     max_tokens: int = 512
     resamples: int = 2000
     confidence: float = 0.95
@@ -75,7 +76,7 @@ class TrainConfig:
             "wide_weight_decay": (0, 10),
             "weight_decay": (0, 10),
             "dropout": (0, 0.99),
-            "gain_penalty": (0, 100),
+            "gain_penalty": (0, 1_000_000),
             "max_tokens": (8, 8192),
             "resamples": (200, 1_000_000),
             "confidence": (0.51, 0.9999),

@@ -28,6 +28,7 @@ from router_model.training.module import Module
 logger = logging.getLogger(__name__)
 
 PREDICT_ROWS = 256
+PAIRED = 100  # a row that shows several tiers outweighs so many that show one: it tells of the gain itself
 
 EpochDone = Callable[[int, int], None]  # epochs done, epochs at most
 
@@ -95,7 +96,7 @@ def fit(
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
-    module = Module(network, config, steps * epochs, float(np.isnan(targets[train_rows]).mean()))
+    module = Module(network, config, steps * epochs, gain_penalty(targets[train_rows], config))
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:
@@ -132,6 +133,13 @@ def _unusable(path: Path, error: Exception) -> TrainingError:
 def planned_epochs(rows: int, config: TrainConfig) -> int:
     """Epochs that the learning rate's decay spans: more where an epoch has few steps."""
     return max(config.epochs, math.ceil(config.min_steps / math.ceil(rows / config.batch_size)))
+
+
+def gain_penalty(targets: NDArray[np.float64], config: TrainConfig) -> float:
+    """Weight of the variance of the gain, by the rows that show one tier alone: [N, K], NaN unknown."""
+    shown = (~np.isnan(targets)).sum(axis=1)  # [N]
+    single, several = int((shown == 1).sum()), int((shown > 1).sum())
+    return config.gain_penalty / len(targets) * single / max(1, single + PAIRED * several)
 
 
 def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:

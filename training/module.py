@@ -31,15 +31,17 @@ class Module(lightning.LightningModule):
     """A ``Network`` with AdamW, warm-up and linear decay over ``total_steps``.
 
     Args:
-        unknown: share of the training targets that are unknown, in [0, 1].
+        gain_penalty: weight in the loss of the variance of the gain.
     """
 
-    def __init__(self, network: Network, config: TrainConfig, total_steps: int, unknown: float = 0.0) -> None:
+    def __init__(
+        self, network: Network, config: TrainConfig, total_steps: int, gain_penalty: float = 0.0
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.total_steps = total_steps
-        self.gain_penalty = config.gain_penalty * unknown
+        self.gain_penalty = gain_penalty
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch.
