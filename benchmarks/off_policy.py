@@ -43,6 +43,7 @@ from router_model.training.evaluation.off_policy import ESTIMATORS, Seen, doubly
 from router_model.training.evaluation.outcome_model import predict_rewards
 from router_model.training.prepare import read_all
 from router_model.training.propensity import Propensity, covariates, estimate_choices, feedback_rates
+from router_model.training.replay import MOST_SPOKEN_FOR
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -124,7 +125,7 @@ def contributions(
     """Of each reward and estimator, the contributions [N] and what they come of, in one simulation."""
     places, logged = drawn(population, how, requests)
     decided = population.decided[places]
-    cut = float(np.sqrt(requests))
+    cut = MOST_SPOKEN_FOR * requests
     found: dict[str, dict[str, tuple[Floats, Seen]]] = {}
     for reward, seen, whole, full in (
         ("quality", logged.quality(decided, cut), population.outcomes, population.full[0]),
