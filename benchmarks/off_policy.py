@@ -43,6 +43,7 @@ from router_model.training.evaluation.off_policy import ESTIMATORS, Seen, doubly
 from router_model.training.evaluation.outcome_model import predict_rewards
 from router_model.training.prepare import read_all
 from router_model.training.propensity import Propensity, covariates, estimate_choices, feedback_rates
+from router_model.training.replay import MOST_SPOKEN_FOR
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -92,11 +93,16 @@ class Population:
         decided = choices[:, pick(*means, rows, "quality", QUALITY)]
         return cls(records, ladder, labels.outcomes, labels.cost_usd, inputs, groups, full, decided)
 
-    def truth(self, noise: float) -> tuple[float, float]:
+    def truth(self, how: Logging) -> tuple[float, float]:
         """The policy's mean outcome, as noise would log it, and its mean cost."""
         rows = np.arange(len(self.records))
-        quality = self.outcomes[rows, self.decided].mean()
-        return float(quality * (1 - 2 * noise) + noise), float(self.cost_usd[rows, self.decided].mean())
+        quality = noisy(self.outcomes, how)[rows, self.decided].mean()
+        return float(quality), float(self.cost_usd[rows, self.decided].mean())
+
+
+def noisy(outcomes: Floats, how: Logging) -> Floats:
+    """Their means over the noise with which they are logged."""
+    return outcomes * (1 - 2 * how.noise) + how.noise
 
 
 def drawn(population: Population, how: Logging, requests: int) -> tuple[NDArray[np.int64], Logged]:
@@ -124,10 +130,15 @@ def contributions(
     """Of each reward and estimator, the contributions [N] and what they come of, in one simulation."""
     places, logged = drawn(population, how, requests)
     decided = population.decided[places]
-    cut = float(np.sqrt(requests))
+    cut = MOST_SPOKEN_FOR * requests
     found: dict[str, dict[str, tuple[Floats, Seen]]] = {}
     for reward, seen, whole, full in (
-        ("quality", logged.quality(decided, cut), population.outcomes, population.full[0]),
+        (
+            "quality",
+            logged.quality(decided, cut),
+            noisy(population.outcomes, how),
+            noisy(population.full[0], how),
+        ),
         ("cost_usd", logged.cost(decided, cut), population.cost_usd, population.full[1]),
     ):
         perfect = np.where(seen.weight > 0, seen.reward, whole[places, decided])
@@ -140,14 +151,13 @@ def contributions(
 
 def measure(population: Population, how: Logging, simulations: int, requests: int) -> dict[str, Any]:
     """The figures of one setting."""
-    truths = dict(zip(("quality", "cost_usd"), population.truth(how.noise), strict=True))
+    truths = dict(zip(("quality", "cost_usd"), population.truth(how), strict=True))
     errors: dict[str, dict[str, list[float]]] = {reward: defaultdict(list) for reward in truths}
     holds: dict[str, dict[str, list[bool]]] = {reward: defaultdict(list) for reward in truths}
     for seed in range(simulations):
         print(f"\r{seed + 1} of {simulations}", end="", file=sys.stderr, flush=True)
-        for reward, by_name in contributions(
-            population, dataclasses.replace(how, seed=seed), requests
-        ).items():
+        draw = dataclasses.replace(how, seed=seed)
+        for reward, by_name in contributions(population, draw, requests).items():
             for name, (values, seen) in by_name.items():
                 found = estimate(values, seen.groups, CONFIDENCE)
                 errors[reward][name].append(found.value - truths[reward])

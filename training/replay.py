@@ -38,6 +38,7 @@ StageDone = Callable[[str, float], None]
 MAX_TOKENS = 512  # window of what outcomes are predicted from
 MILLION = 1e6
 HEADLINE = "dr"
+MOST_SPOKEN_FOR = 0.1  # share of all requests; a lower cut costs intervals their coverage
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def replay(
 
     Args:
         router_usd_per_million_requests: what the router itself costs.
-        largest_weight: at which inverse propensities are cut, at least 1; the square root of the number of
-            requests where None (Ionides 2008).
+        largest_weight: at which inverse propensities are cut, at least 1 (Ionides 2008); a tenth of the
+            number of requests where None, so that none speaks for more of them.
         base: what outcomes and missing propensities are estimated with; the one that ships where None.
         seed: of the folds.
         stage_done: told what begins, and the share of the whole that is done.
@@ -142,7 +143,7 @@ def replay(
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
     decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
-    most = largest_weight or float(np.sqrt(len(logged)))
+    most = largest_weight or max(1.0, MOST_SPOKEN_FOR * len(logged))
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
     )

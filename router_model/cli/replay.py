@@ -22,7 +22,7 @@ from router_model.terminal import echo_json, progress
     help="What the router itself costs.",
 )
 @click.option(
-    "--largest-weight", type=float, help="Cut of inverse propensities; the root of the requests by default."
+    "--largest-weight", type=float, help="Cut of inverse propensities; a tenth of the requests by default."
 )
 @skip_bad_option
 @json_option

@@ -5,7 +5,6 @@ from router_model.training.evaluation.off_policy import Estimate
 from router_model.training.replay import Replay, Replayed
 
 NAMES = {
-    "dr": "DR",
     "switch_dr": "Switch-DR",
     "snips": "SNIPS",
     "ips": "IPS",
@@ -53,9 +52,9 @@ def render_replay(replay: Replay) -> str:
 def _notes(replay: Replay) -> list[str]:
     """What to know before the figures are believed."""
     quality, cost = replay.quality.difference, replay.cost_usd.difference
-    saved = -cost.value / replay.cost_usd.logged.value if replay.cost_usd.logged.value else 0.0
+    change = cost.value / replay.cost_usd.logged.value if replay.cost_usd.logged.value else 0.0
     notes = [
-        f"cost: {_verdict(cost, 'more', 'less')} ({-saved:+.1%}), the router's own "
+        f"cost: {_verdict(cost, 'more', 'less')} ({change:+.1%}), the router's own "
         f"{replay.router_usd_per_request * 1e6:g} USD per million requests included",
         f"quality: {_verdict(quality, 'better', 'worse')}",
         f"effective requests: {replay.quality.effective_rows:.0f} for quality, "
