@@ -165,7 +165,7 @@ def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[
             f"{where}: field 'outcomes' is {type(outcomes).__name__}; give model names and scores"
         )
     checked = {
-        str(name): _in_range(score, f"outcomes[{name!r}]", where, 0.0, 1.0)
+        str(name): _in_range(score, "outcomes", where, 0.0, 1.0, name)
         for name, score in outcomes.items()
         if score is not None
     }
@@ -201,7 +201,7 @@ def _per_model(row: Mapping[str, Any], key: str, model: str | None, where: str) 
         return {}
     if isinstance(value, Mapping):
         return {
-            str(name): _in_range(number, f"{key}[{name!r}]", where, 0.0, LARGEST)
+            str(name): _in_range(number, key, where, 0.0, LARGEST, name)
             for name, number in value.items()
             if number is not None
         }
@@ -227,16 +227,21 @@ def _number(
     return None if value is None else _in_range(value, key, where, low, high)
 
 
-def _in_range(value: Any, name: str, where: str, low: float, high: float) -> float:
+def _in_range(value: Any, key: str, where: str, low: float, high: float, of: Any = None) -> float:
+    """The number of a field, or of one model ``of`` that it names."""
     if isinstance(value, bool) and high == 1.0:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordError(f"{where}: field {name!r:.80} is {type(value).__name__}; give a number")
+        raise RecordError(f"{where}: field {_name(key, of)!r:.80} is {type(value).__name__}; give a number")
     if not low <= value <= high:
         raise RecordError(
-            f"{where}: field {name!r:.80} is {value!r:.40}; give a number from {low:g} to {high:g}"
+            f"{where}: field {_name(key, of)!r:.80} is {value!r:.40}; give a number from {low:g} to {high:g}"
         )
     return float(value)
+
+
+def _name(key: str, of: Any) -> str:
+    return key if of is None else f"{key}[{of!r}]"
 
 
 def _timestamp(row: Mapping[str, Any], where: str) -> str | float | None:

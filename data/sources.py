@@ -83,7 +83,7 @@ def kind(path: str | Path) -> Kind:
     line = line.rstrip()
     if line == b"{" or (line[:1] == b"[" and not (rest and _is_json(line))):
         return Kind.JSON
-    if line[:1] != b"{" and delimiter(line.decode("utf-8", "replace")):
+    if line[:1] != b"{" and not _is_json(line) and delimiter(line.decode("utf-8", "replace")):
         return Kind.CSV
     return Kind.JSON_LINES
 

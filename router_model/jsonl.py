@@ -46,9 +46,10 @@ def read_json_lines(path: str | Path, refuse: Refuse = stop) -> Iterator[tuple[s
         ) from None
 
 
-def json_lines(file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop) -> Iterator[tuple[str, Any]]:
-    """As ``read_json_lines``, of an open binary file that messages call ``name``."""
-    number = 0
+def json_lines(
+    file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop, number: int = 0
+) -> Iterator[tuple[str, Any]]:
+    """As ``read_json_lines``, of an open binary file that messages call ``name``, from its line ``number`` + 1."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         where = f"{name}:{number}"
