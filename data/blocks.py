@@ -1,5 +1,6 @@
 """A log in blocks that can be converted apart from one another: so many lines, or so many rows."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -34,12 +35,24 @@ class Lines:
 
     def rows(self) -> Iterator[Placed]:
         """Each line's row, or what is wrong with it."""
-        refused: list[RecordError] = []
-        for where, row in json_lines(BytesIO(self.content), self.path, refused.append, self.before):
-            yield from (("", error) for error in refused)
-            refused.clear()
-            yield where, row
-        yield from (("", error) for error in refused)
+        scan = json.JSONDecoder().raw_decode
+        for before, line in enumerate(self.content.split(b"\n"), self.before):
+            try:
+                text = line.decode().strip()
+                row, end = scan(text)
+            except (ValueError, RecursionError):
+                end = -1
+            if end == len(text):
+                yield f"{self.path}:{before + 1}", row
+            else:  # blank or broken: the reader of JSON Lines says what it is, at a third of the speed
+                yield from self._line(line, before)
+
+    def _line(self, line: bytes, before: int) -> Iterator[Placed]:
+        refused: list[Placed] = []
+        yield from json_lines(
+            BytesIO(line), self.path, lambda error: refused.append((f"{self.path}:{before + 1}", error)), before
+        )
+        yield from refused
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ except ModuleNotFoundError:
     raise MissingExtraError("Parquet needs pyarrow: pip install 'router-model[batch]'") from None
 
 
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
 def _side(place: int) -> Callable[[Record], str | None]:
     return lambda record: record.preference[place] if record.preference else None
 
@@ -69,7 +72,7 @@ def columns(records: Sequence[Record]) -> Any:
 
 def json_text(value: Any) -> str:
     """A value as JSON; what JSON has no type for, such as a date of another table, as text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return ENCODE(value)
 
 
 def time_text(value: str | float | None) -> str | None:

@@ -12,6 +12,11 @@ from router_model.data.convert import json_lines_of
 from router_model.errors import ConfigError, FileError
 
 GROUP_BYTES = 32 << 20  # of a Parquet row group, before it is packed
+# Columns of few values. To look for repeated ones among prompts would take as long as to pack them.
+FEW = (
+    "best_tier", "model", "model_a", "model_b", "winner", "tenant", "task", "outcomes.key_value.key",
+    "cost_usd.key_value.key", "output_tokens.key_value.key", "latency_ms.key_value.key", "answer.key_value.key",
+)  # fmt: skip
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 
@@ -103,6 +108,8 @@ def _parquet(temporary: Path) -> Iterator[Callable[[Any], None]]:
         if sum(held.nbytes for held in batches) >= GROUP_BYTES:
             flush()
 
-    with parquet.ParquetWriter(temporary, SCHEMA, compression="zstd", compression_level=1) as file:
+    with parquet.ParquetWriter(
+        temporary, SCHEMA, compression="zstd", compression_level=1, use_dictionary=list(FEW)
+    ) as file:
         yield write
         flush()

@@ -19,6 +19,8 @@ def decoded(value: Any) -> Any:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """An object, given as one or as JSON text; an empty one in place of anything else."""
+    if value.__class__ is dict:  # as in most rows; to ask an abstract class is four times slower
+        return value  # type: ignore[no-any-return]
     value = decoded(value)
     return value if isinstance(value, Mapping) else {}
 
@@ -47,6 +49,8 @@ def text(value: Any) -> str | None:
 
 def number(value: Any) -> float | None:
     """A finite number, given as one or as text; None in place of anything else."""
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value = float(value)

@@ -14,6 +14,7 @@ from router_model.cli.crossval import crossval
 from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
 from router_model.cli.evaluate import evaluate
+from router_model.cli.ingest import ingest
 from router_model.cli.inspect import inspect
 from router_model.cli.label import label
 from router_model.cli.route import route
@@ -52,5 +53,5 @@ def main(verbose: bool) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(message)s")
 
 
-for command in (train, evaluate, crossval, route, label, inspect, bench, distill, datasets):
+for command in (train, evaluate, crossval, route, label, inspect, bench, distill, datasets, ingest):
     main.add_command(command)
