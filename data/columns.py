@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
-from router_model.data.records import Record
 from router_model.errors import MissingExtraError
 
 try:
@@ -19,54 +19,56 @@ except ModuleNotFoundError:
     raise MissingExtraError("Parquet needs pyarrow: pip install 'router-model[batch]'") from None
 
 
+Fields = dict[str, Any]
 ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
-def _side(place: int) -> Callable[[Record], str | None]:
-    return lambda record: record.preference[place] if record.preference else None
+def _side(place: int) -> Callable[[Fields], str | None]:
+    return lambda of: of["preference"][place] if of["preference"] else None
 
 
-TEXTS: dict[str, Callable[[Record], str | None]] = {
-    "id": lambda record: record.id,
-    "prompt": lambda record: record.request if isinstance(record.request, str) else None,
-    "messages": lambda record: None if isinstance(record.request, str) else json_text(record.request),
-    "best_tier": lambda record: record.best_tier,
-    "model": lambda record: record.model,
+def _json(name: str) -> Callable[[Fields], str | None]:
+    return lambda of: json_text(of[name]) if of[name] else None
+
+
+TEXTS: dict[str, Callable[[Fields], str | None]] = {
+    "id": itemgetter("id"),
+    "prompt": lambda of: of["request"] if isinstance(of["request"], str) else None,
+    "messages": lambda of: None if isinstance(of["request"], str) else json_text(of["request"]),
+    "best_tier": itemgetter("best_tier"),
+    "model": itemgetter("model"),
     "model_a": _side(0),
     "model_b": _side(1),
     "winner": _side(2),
-    "reference": lambda record: record.reference,
-    "feedback": lambda record: json_text(record.feedback) if record.feedback else None,
-    "timestamp": lambda record: time_text(record.timestamp),
-    "session": lambda record: record.session,
-    "group": lambda record: record.group,
-    "tenant": lambda record: record.tenant,
-    "task": lambda record: record.task,
-    "meta": lambda record: json_text(record.meta) if record.meta else None,
+    "reference": itemgetter("reference"),
+    "feedback": _json("feedback"),
+    "timestamp": lambda of: time_text(of["timestamp"]),
+    "session": itemgetter("session"),
+    "group": itemgetter("group"),
+    "tenant": itemgetter("tenant"),
+    "task": itemgetter("task"),
+    "meta": _json("meta"),
 }
-NUMBERS: dict[str, Callable[[Record], float | None]] = {
-    "propensity": lambda record: record.propensity,
-    "input_tokens": lambda record: record.input_tokens,
-}
-MAPS: dict[str, tuple[Any, Callable[[Record], Mapping[str, Any]]]] = {
-    "outcomes": (pa.float64(), lambda record: record.outcomes),
-    "answer": (pa.string(), lambda record: record.answers),
-    "cost_usd": (pa.float64(), lambda record: record.cost_usd),
-    "output_tokens": (pa.float64(), lambda record: record.output_tokens),
-    "latency_ms": (pa.float64(), lambda record: record.latency_ms),
+NUMBERS = ("propensity", "input_tokens")
+MAPS = {
+    "outcomes": ("outcomes", pa.float64()),
+    "answer": ("answers", pa.string()),
+    "cost_usd": ("cost_usd", pa.float64()),
+    "output_tokens": ("output_tokens", pa.float64()),
+    "latency_ms": ("latency_ms", pa.float64()),
 }
 SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in TEXTS]
     + [pa.field(name, pa.float64()) for name in NUMBERS]
-    + [pa.field(name, pa.map_(pa.string(), of)) for name, (of, _) in MAPS.items()]
+    + [pa.field(name, pa.map_(pa.string(), of)) for name, (_, of) in MAPS.items()]
 )
 
 
-def columns(records: Sequence[Record]) -> Any:
-    """The records as a batch of ``SCHEMA``."""
-    texts = [_strings([read(record) for record in records]) for read in TEXTS.values()]
-    numbers = [pa.array([read(record) for record in records], pa.float64()) for read in NUMBERS.values()]
-    maps = [_map([read(record) for record in records], of) for of, read in MAPS.values()]
+def columns(records: Sequence[Fields]) -> Any:
+    """The fields of records, as ``checked_fields`` gives them, as a batch of ``SCHEMA``."""
+    texts = [_strings(list(map(read, records))) for read in TEXTS.values()]
+    numbers = [pa.array([of[name] for of in records], pa.float64()) for name in NUMBERS]
+    maps = [_map([of[name] for of in records], kind) for name, kind in MAPS.values()]
     return pa.record_batch([*texts, *numbers, *maps], schema=SCHEMA)
 
 

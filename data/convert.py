@@ -8,10 +8,11 @@ from typing import Any
 from router_model.data.blocks import Lines, Rows
 from router_model.data.formats.format import Dropped, Format, Row
 from router_model.data.formats.registry import BY_NAME
-from router_model.data.records import Record, parse_record, to_row
+from router_model.data.records import Record, checked_fields, to_row
 from router_model.data.tally import Tally
 from router_model.errors import RecordError
 
+Fields = dict[str, Any]
 Step = Callable[[Row], Row | None]
 NOT_AN_OBJECT = "a row is {}; give one JSON object a line"
 TOO_DEEP = "nested too deeply; remove the row"
@@ -23,13 +24,13 @@ class Convert:
     """How a block is converted; called with one, in any process.
 
     Attributes:
-        encode: records to what the output takes.
+        encode: the fields of records to what the output takes.
         steps: what each record row passes, in order, before it is checked and written; a step returns the
             row, another one, or None to leave it out.
         stop: end at the first bad row.
     """
 
-    encode: Callable[[Sequence[Record]], Any]
+    encode: Callable[[Sequence[Fields]], Any]
     steps: Sequence[Step] = ()
     stop: bool = True
 
@@ -37,7 +38,7 @@ class Convert:
         """The records of a block of a log of the named format."""
         name, block = task
         done = Converted()
-        records: list[Record] = []
+        records: list[Fields] = []
         try:
             for where, row in block.rows():
                 done.tally.rows += 1
@@ -55,7 +56,7 @@ class Convert:
         done.encoded = self.encode(records)
         return done
 
-    def _records(self, known: Format, row: Any, where: str, tally: Tally) -> list[Record]:
+    def _records(self, known: Format, row: Any, where: str, tally: Tally) -> list[Fields]:
         """The records of one row: all of them or, where one is bad, none."""
         if not isinstance(row, dict):
             raise RecordError(f"{where}: {NOT_AN_OBJECT.format(type(row).__name__)}")
@@ -65,7 +66,7 @@ class Convert:
                 if isinstance(found, Dropped):
                     tally.drop(found.reason, where)
                 elif changed := self._changed(found, where, tally):
-                    records.append(parse_record(changed, f"{where}#{part + 1}" if part else where))
+                    records.append(checked_fields(changed, f"{where}#{part + 1}" if part else where))
         except RecursionError:
             raise RecordError(f"{where}: {TOO_DEEP}") from None
         return records
@@ -95,13 +96,12 @@ class Converted:
     error: RecordError | None = None
 
 
-def json_lines_of(records: Sequence[Record]) -> bytes:
-    """The records as JSON Lines."""
-    return b"".join(map(_line, records))
+def json_lines_of(records: Sequence[Fields]) -> bytes:
+    """The fields of records, as ``checked_fields`` gives them, as JSON Lines."""
+    return b"".join(_line(to_row(Record(**of))) for of in records)
 
 
-def _line(record: Record) -> bytes:
-    row = to_row(record)
+def _line(row: Row) -> bytes:
     try:
         return json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate can be written as an escape only
