@@ -10,7 +10,6 @@ from typing import Any
 
 from router_model.data.readers import read_rows
 from router_model.data.sources import Kind, kind, unpacked
-from router_model.errors import RecordError
 from router_model.jsonl import MAX_LINE_BYTES, json_lines
 
 BLOCK_BYTES = 2 << 20
@@ -40,9 +39,10 @@ class Lines:
             try:
                 text = line.decode().strip()
                 row, end = scan(text)
+                whole = end == len(text)
             except (ValueError, RecursionError):
-                end = -1
-            if end == len(text):
+                whole = False
+            if whole:
                 yield f"{self.path}:{before + 1}", row
             else:  # blank or broken: the reader of JSON Lines says what it is, at a third of the speed
                 yield from self._line(line, before)
@@ -50,7 +50,10 @@ class Lines:
     def _line(self, line: bytes, before: int) -> Iterator[Placed]:
         refused: list[Placed] = []
         yield from json_lines(
-            BytesIO(line), self.path, lambda error: refused.append((f"{self.path}:{before + 1}", error)), before
+            BytesIO(line),
+            self.path,
+            lambda error: refused.append((f"{self.path}:{before + 1}", error)),
+            before,
         )
         yield from refused
 

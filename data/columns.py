@@ -102,4 +102,6 @@ def _map(values: list[Mapping[str, Any]], of: Any) -> Any:
     offsets = pa.array([0, *accumulate(map(len, values))], pa.int32())
     names = _strings([name for value in values for name in value])
     held = [item for value in values for item in value.values()]
-    return pa.MapArray.from_arrays(offsets, names, _strings(held) if of == pa.string() else pa.array(held, of))
+    return pa.MapArray.from_arrays(
+        offsets, names, _strings(held) if of == pa.string() else pa.array(held, of)
+    )

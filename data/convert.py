@@ -1,7 +1,7 @@
 """Blocks of a log to encoded records: decode, convert, change, check, encode, all of one block at once."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 

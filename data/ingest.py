@@ -97,4 +97,10 @@ def _processes(paths: Sequence[str | Path], workers: int | None) -> int:
         return workers
     local = [path for path in paths if "://" not in str(path)]
     small = len(local) == len(paths) and sum(os.path.getsize(path) for path in local) < SMALL
-    return 1 if small else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        1
+        if small
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )

@@ -15,7 +15,8 @@ GROUP_BYTES = 32 << 20  # of a Parquet row group, before it is packed
 # Columns of few values. To look for repeated ones among prompts would take as long as to pack them.
 FEW = (
     "best_tier", "model", "model_a", "model_b", "winner", "tenant", "task", "outcomes.key_value.key",
-    "cost_usd.key_value.key", "output_tokens.key_value.key", "latency_ms.key_value.key", "answer.key_value.key",
+    "cost_usd.key_value.key", "output_tokens.key_value.key", "latency_ms.key_value.key",
+    "answer.key_value.key",
 )  # fmt: skip
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 
@@ -44,16 +45,16 @@ def writer(path: str | Path) -> Iterator[Callable[[Any], None]]:
     Raises:
         FileError: the place cannot be written, or another process is writing it.
     """
-    with _partial(Path(path)) as temporary, _parquet(temporary) if str(path).endswith(".parquet") else _packed(
-        temporary, str(path)
-    ) as write:
+    with (
+        _partial(Path(path)) as temporary,
+        _parquet(temporary) if str(path).endswith(".parquet") else _packed(temporary, str(path)) as write,
+    ):
         yield write
 
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place; its name is the same each time, so a killed run leaves no more
-    than one, which the next run writes over."""
+    """A file that takes the place of ``path``, of one name for all runs, so that a killed one's is written over."""
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: a folder or a device, which no file can replace; give a file's path")
     temporary = path.with_name(f".{path.name}.partial")
@@ -68,14 +69,15 @@ def _partial(path: Path) -> Iterator[Path]:
                 yield temporary
                 os.fsync(lock.fileno())
                 temporary.replace(path)
-            finally:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}; give a place that can be written") from None
 
 
 @contextmanager
-def _packed(temporary: Path, name: str) -> Iterator[Callable[[bytes], None]]:
+def _packed(temporary: Path, name: str) -> Iterator[Callable[[bytes], Any]]:
     with temporary.open("wb") as file:
         if name.endswith(".gz"):
             with gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -58,6 +58,7 @@ def unpacked(path: str | Path) -> Iterator[BinaryIO]:
     with opened(path) as file:
         magic = file.read(4)
         file.seek(0)
+        stream: BufferedIOBase
         if magic[:2] == GZIP_MAGIC:
             stream = gzip.GzipFile(fileobj=file)
         elif magic == ZSTANDARD_MAGIC:

@@ -4,12 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from router_model.data.sources import opened, unpacked
 from router_model.data.sources import delimiter as delimiter_of
+from router_model.data.sources import opened, unpacked
 from router_model.errors import FileError, MissingExtraError, RecordError, one_line
 from router_model.jsonl import MAX_LINE_BYTES, Refuse
 
@@ -61,15 +60,15 @@ def csv_rows(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, Any]]:
             header = lines.readline(MAX_LINE_BYTES)
             sign = delimiter_of(header.strip("\r\n")) or ","
             names = next(csv.reader([header], delimiter=sign))
-            with closing(_numbered(lines, sign)) as rows:
-                for line, cells in rows:
-                    where = f"{path}:{line}"
-                    if isinstance(cells, str):
-                        refuse(RecordError(f"{where}: not valid CSV: {cells}; mend or remove the row"))
-                    elif len(cells) > len(names):
-                        refuse(RecordError(f"{where}: {len(cells)} cells under {len(names)} names; quote them"))
-                    elif cells:
-                        yield where, {name: _cell(name, cell) for name, cell in zip(names, cells) if cell != ""}
+            for line, cells in _numbered(lines, sign):
+                where = f"{path}:{line}"
+                if isinstance(cells, str):
+                    refuse(RecordError(f"{where}: not valid CSV: {cells}; mend or remove the row"))
+                elif len(cells) > len(names):
+                    refuse(RecordError(f"{where}: {len(cells)} cells under {len(names)} names; quote them"))
+                elif cells:
+                    pairs = zip(names, cells, strict=False)  # the last cells may be missing
+                    yield where, {name: _cell(name, cell) for name, cell in pairs if cell}
     except UnicodeDecodeError as error:
         raise FileError(f"{path}: not UTF-8: {one_line(error)}; convert the file to UTF-8") from None
 

@@ -10,17 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from router_model.errors import DataError
 
+ENDED = "a worker process was ended from outside; give more memory or fewer --workers"
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def in_order(
-    work: Callable[[Task], Result], tasks: Iterable[Task], processes: int
-) -> Iterator[Result]:
+def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:
     """``work`` of each task, as ``map`` does it; here where there is one process.
 
     ``work``, tasks and results are sent between processes, so they must pickle. Memory holds a task and a
@@ -42,11 +41,11 @@ def in_order(
             theirs.close()
             idle.append(ours)
         for task in tasks:
-            result = [] if idle else [_receive(busy[0])]
+            done: list[Result] = [] if idle else [_receive(busy[0])]
             pipe = idle.popleft() if idle else busy.popleft()
-            pipe.send(task)
+            _send(pipe, task)
             busy.append(pipe)
-            yield from result
+            yield from done
         for pipe in busy:
             yield _receive(pipe)
     finally:
@@ -57,13 +56,18 @@ def in_order(
             process.join()
 
 
-def _receive(pipe: Connection) -> Result:
+def _send(pipe: Connection, task: Any) -> None:
     try:
-        result: Result | Exception = pipe.recv()
+        pipe.send(task)
+    except OSError:
+        raise DataError(ENDED) from None
+
+
+def _receive(pipe: Connection) -> Any:
+    try:
+        result = pipe.recv()
     except (EOFError, OSError):
-        raise DataError(
-            "a worker process was ended from outside; give more memory or fewer --workers"
-        ) from None
+        raise DataError(ENDED) from None
     if isinstance(result, Exception):
         raise result
     return result

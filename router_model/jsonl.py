@@ -49,7 +49,7 @@ def read_json_lines(path: str | Path, refuse: Refuse = stop) -> Iterator[tuple[s
 def json_lines(
     file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop, number: int = 0
 ) -> Iterator[tuple[str, Any]]:
-    """As ``read_json_lines``, of an open binary file that messages call ``name``, from its line ``number`` + 1."""
+    """As ``read_json_lines``, of an open binary file that messages call ``name``, after ``number`` lines."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         where = f"{name}:{number}"

@@ -1,7 +1,8 @@
 """Whole conversations with one model, one object each: ``conversation``, a list of messages, and ``model``.
 
-These are the columns of LMSYS-Chat-1M (https://huggingface.co/datasets/lmsys/lmsys-chat-1m, ``conversation_id``)
-and WildChat (https://huggingface.co/datasets/allenai/WildChat-1M, ``conversation_hash`` and ``timestamp``).
+These are the columns of LMSYS-Chat-1M (https://huggingface.co/datasets/lmsys/lmsys-chat-1m), beside
+``conversation_id``, and of WildChat (https://huggingface.co/datasets/allenai/WildChat-1M), beside
+``conversation_hash`` and ``timestamp``.
 One record a turn; what the user said next is its feedback ``next_user``.
 """
 

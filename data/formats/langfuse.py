@@ -42,7 +42,7 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
     elif isinstance(row.get("traces"), list):
         for part in row["traces"]:
             yield from _trace(mapping(part), first(row, "id"))
-    elif "observations" in row or "timestamp" in row and "type" not in row and "value" not in row:
+    elif "observations" in row or ("timestamp" in row and "type" not in row and "value" not in row):
         yield from _trace(row, None)
     elif "value" in row or "string_value" in row:
         yield Dropped(LONE_SCORE)
@@ -97,7 +97,9 @@ def _observation(
         return
     model = text(first(row, "model", "providedModelName", "provided_model_name"))
     reply, reason = answer(row.get("output")) if model else (None, None)
-    error = (text(first(row, "statusMessage", "status_message")) or True) if row.get("level") == "ERROR" else None
+    error = (
+        (text(first(row, "statusMessage", "status_message")) or True) if row.get("level") == "ERROR" else None
+    )
     start = first(row, "startTime", "start_time")
     yield known(
         {

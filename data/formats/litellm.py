@@ -52,7 +52,9 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
             "timestamp": first(row, "startTime"),
             "session": session,
             "tenant": text(first(row, "team_id", "end_user") or metadata.get("user_api_key_team_id")),
-            "meta": known({"model_group": text(row.get("model_group")), "tags": row.get("request_tags") or None}),
+            "meta": known(
+                {"model_group": text(row.get("model_group")), "tags": row.get("request_tags") or None}
+            ),
         }
     )
 

@@ -16,17 +16,16 @@ from router_model.data.formats.format import Dropped, Format, Row
 from router_model.data.formats.values import first, known, mapping, number, text
 
 BESIDE = (
-    "outcome", "outcomes", "propensity", "reference", "cost_usd", "latency_ms", "timestamp", "session", "group",
-    "tenant", "task", "meta",
+    "outcome", "outcomes", "propensity", "reference", "cost_usd", "latency_ms", "timestamp", "session",
+    "group", "tenant", "task", "meta",
 )  # fmt: skip
 
 
 def recognise(row: Mapping[str, Any]) -> bool:
     """Whether the row is a pair."""
-    asked, answered = _bodies(row)
-    return any(name in asked for name in ("messages", "input", "prompt")) and (
-        bool(answered) or "error" in row
-    )
+    asked, _ = _bodies(row)
+    answered = any(name in row for name in ("response", "choices", "error"))
+    return answered and any(name in asked for name in ("messages", "input", "prompt"))
 
 
 def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:

@@ -77,7 +77,9 @@ def _span(span: Mapping[str, Any]) -> Row | Dropped:
                 }
             ),
             "input_tokens": number(first(told, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
-            "output_tokens": number(first(told, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
+            "output_tokens": number(
+                first(told, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+            ),
             "latency_ms": None if start is None or end is None or end < start else (end - start) / 1e6,
             "timestamp": None if start is None else start / 1e9,
             "session": session,
@@ -97,7 +99,11 @@ def _messages(
         answers = [mapping(part) for part in items(told.get("gen_ai.output.messages"))]
         said = mapping(answers[0]) if answers else {}
         asked = [{"role": "system", "content": system}, *asked] if system else asked
-        return asked, _parts(said.get("parts")) or content(said.get("content")), text(said.get("finish_reason"))
+        return (
+            asked,
+            _parts(said.get("parts")) or content(said.get("content")),
+            text(said.get("finish_reason")),
+        )
     asked = [_event(name, attributes) for name, attributes in events if name in ROLES]
     if asked:
         choices = [attributes for name, attributes in events if name == "gen_ai.choice"]

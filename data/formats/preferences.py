@@ -33,7 +33,9 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
     if not asked:
         yield Dropped(NO_PROMPT)
         return
-    winner = text(row.get("winner")) or next((of for name, of in COLUMNS.items() if number(row.get(name))), None)
+    winner = text(row.get("winner")) or next(
+        (of for name, of in COLUMNS.items() if number(row.get(name))), None
+    )
     if winner is None:
         yield Dropped(NO_WINNER)
         return

@@ -1,11 +1,11 @@
 """Scores of several models on each prompt: wide tables, and ``model_scores`` objects.
 
 RouterBench has columns ``<model>``, ``<model>|total_cost`` and ``<model>|model_response``
-(https://huggingface.co/datasets/withmartian/routerbench, https://arxiv.org/abs/2403.12031); RoRF has ``Input``
-and ``<model>/score`` (https://github.com/Not-Diamond/RoRF#training-rorf); NVIDIA's LLM router blueprint has
-``prompt`` and ``model_scores`` (https://github.com/NVIDIA-AI-Blueprints/llm-router, its notebook
-``2_Embedding_NN_Training``). Named by ``--format``, a table of any other kind is taken to have a column a
-model: all that have numbers and no name that a record or these tables have.
+(https://huggingface.co/datasets/withmartian/routerbench, https://arxiv.org/abs/2403.12031); RoRF has
+``Input`` and ``<model>/score`` (https://github.com/Not-Diamond/RoRF#training-rorf); NVIDIA's LLM router
+blueprint has ``prompt`` and ``model_scores`` (https://github.com/NVIDIA-AI-Blueprints/llm-router, its
+notebook ``2_Embedding_NN_Training``). Named by ``--format``, a table of any other kind is taken to have a
+column a model: all that have numbers and no name that a record or these tables have.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,16 @@ from router_model.data.records import FIELDS
 
 COST, ANSWER, SCORE = "|total_cost", "|model_response", "/score"
 PROMPTS = ("prompt", "messages", "Input", "input", "question", "query")
-NO_MODEL = FIELDS | {*PROMPTS, "oracle_model_to_route_to", "sample_id", "eval_name", "idx", "images", "index", ""}
+NO_MODEL = FIELDS | {
+    *PROMPTS,
+    "oracle_model_to_route_to",
+    "sample_id",
+    "eval_name",
+    "idx",
+    "images",
+    "index",
+    "",
+}
 NO_SCORE = "no model has a score"
 
 
@@ -49,7 +58,8 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
             "outcomes": outcomes,
             "cost_usd": _columns(row, COST, number),
             "answer": _columns(row, ANSWER, _reply),
-            "reference": text(row.get("reference")) or (text(row.get("answer")) if "model_scores" in row else None),
+            "reference": text(row.get("reference"))
+            or (text(row.get("answer")) if "model_scores" in row else None),
             "task": text(first(row, "task", "eval_name")),
             "group": text(row.get("group")),
         }
@@ -86,5 +96,8 @@ def _with_images(said: Row, images: list[Any]) -> Row:
 
 
 FORMAT = Format(
-    "scores", "'prompt' (or 'Input') with '<model>/score', '<model>|total_cost' or 'model_scores'", recognise, rows
+    "scores",
+    "'prompt' (or 'Input') with '<model>/score', '<model>|total_cost' or 'model_scores'",
+    recognise,
+    rows,
 )

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True)
-@click.option("--out", required=True, type=FILE, help="Record set: .parquet, .jsonl, .jsonl.gz or .jsonl.zst.")
-@click.option("--format", "name", metavar="NAME", help="Format of the logs; told by their first rows otherwise.")
+@click.option(
+    "--out", required=True, type=FILE, help="Record set: .parquet, .jsonl, .jsonl.gz or .jsonl.zst."
+)
+@click.option(
+    "--format", "name", metavar="NAME", help="Format of the logs; told by their first rows otherwise."
+)
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -24,10 +28,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to do at a row that is broken.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes; as many as there are cores otherwise.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes; as many as there are cores otherwise."
+)
 @json_option
 def ingest(
-    logs: tuple[str, ...], out: Path, name: str | None, on_error: "OnError", workers: int | None, as_json: bool
+    logs: tuple[str, ...],
+    out: Path,
+    name: str | None,
+    on_error: "OnError",
+    workers: int | None,
+    as_json: bool,
 ) -> None:
     """Convert LOGS, paths or URIs, to the records of one file that `train` reads."""
     from router_model.data.ingest import ingest as run
