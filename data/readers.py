@@ -1,4 +1,4 @@
-"""Log files to records, one at a time: JSON Lines, plain or gzip, and Parquet."""
+"""Log files to records, one at a time: JSON Lines, JSON, CSV and Parquet, plain, gzip or Zstandard."""
 
 import logging
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from router_model.data.documents import json_values
 from router_model.data.records import FIELDS, Record, parse_record
-from router_model.errors import FileError, MissingExtraError, RecordError, one_line
-from router_model.jsonl import Refuse, read_json_lines
+from router_model.data.sources import Kind, kind, unpacked
+from router_model.data.tables import csv_rows, parquet_rows
+from router_model.errors import RecordError
+from router_model.jsonl import Refuse, json_lines
 
 logger = logging.getLogger(__name__)
 
-PARQUET_MAGIC = b"PAR1"
-PARQUET_BATCH = 1024
 NAMED_BAD_ROWS = 20
 
 
@@ -44,12 +45,12 @@ class Reading:
 
 
 def read_records(path: str | Path, reading: Reading | None = None) -> Iterator[Record]:
-    """The records of one file, told by its content: Parquet, or else JSON Lines, plain or gzip.
+    """The records of one file, a path or a URI that ``pyarrow.fs`` opens, told by its content.
 
     Raises:
-        FileError: the file is missing or cannot be read.
+        FileError: the file is missing, cut short or cannot be read.
         RecordError: a row is bad, and ``reading`` does not say to skip it.
-        MissingExtraError: the file is Parquet and pyarrow is not installed.
+        MissingExtraError: the file is Parquet, Zstandard or remote, and pyarrow is not installed.
     """
     reading = reading or Reading()
     unknown: set[str] = set()
@@ -68,30 +69,13 @@ def read_records(path: str | Path, reading: Reading | None = None) -> Iterator[R
 
 def read_rows(path: str | Path, refuse: Refuse) -> Iterator[tuple[str, Any]]:
     """(place, row) of each row of a file, decoded but not checked; raises as ``read_records`` does."""
-    try:
-        with Path(path).open("rb") as file:
-            parquet = file.read(4) == PARQUET_MAGIC
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}; give a file that can be read") from None
-    yield from _parquet_rows(path) if parquet else read_json_lines(path, refuse)
-
-
-def _parquet_rows(path: str | Path) -> Iterator[tuple[str, Any]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ModuleNotFoundError:
-        raise MissingExtraError(f"{path}: Parquet needs pyarrow: pip install 'router-model[batch]'") from None
-    number = 0
-    try:
-        with parquet.ParquetFile(path) as file:
-            maps = {column.name for column in file.schema_arrow if pyarrow.types.is_map(column.type)}
-            for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-                for row in batch.to_pylist():
-                    number += 1
-                    row |= {key: dict(row[key]) for key in maps if row[key] is not None}  # lists of pairs
-                    yield f"{path}:{number}", row
-    except (pyarrow.ArrowException, ValueError, TypeError, LookupError, OverflowError, OSError) as error:
-        raise FileError(
-            f"{path}: not readable as Parquet: {one_line(error)}; copy the file again or convert the column"
-        ) from None
+    match kind(path):
+        case Kind.PARQUET:
+            yield from parquet_rows(path)
+        case Kind.CSV:
+            yield from csv_rows(path, refuse)
+        case Kind.JSON:
+            yield from json_values(path)
+        case Kind.JSON_LINES:
+            with unpacked(path) as file:
+                yield from json_lines(file, str(path), refuse)

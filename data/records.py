@@ -15,6 +15,7 @@ FIELDS = frozenset(
         "output_tokens", "latency_ms", "timestamp", "session", "group", "tenant", "task", "meta",
     }
 )  # fmt: skip
+PREFERENCE = ("model_a", "model_b", "winner")
 WINNERS = ("model_a", "model_b", "tie")
 LARGEST = 1e15  # of tokens, dollars and milliseconds, so that sums and products stay finite
 
@@ -81,6 +82,11 @@ def parse_record(row: Any, where: str) -> Record:
     Raises:
         RecordError: the row is not an object, holds no prompt, or a field is not what it must be.
     """
+    return Record(**checked_fields(row, where))
+
+
+def checked_fields(row: Any, where: str) -> dict[str, Any]:
+    """The fields of the record that ``parse_record`` makes of a row, without the cost of making it."""
     if not isinstance(row, Mapping):
         raise RecordError(f"{where}: a row is {type(row).__name__}; give one JSON object a line")
     row = {key: value for key, value in row.items() if value is not None}
@@ -90,29 +96,30 @@ def parse_record(row: Any, where: str) -> Record:
     except PromptError as error:
         raise RecordError(f"{where}: {error}") from None
     model = _text(row, "model", where)
-    return Record(
-        id=_text(row, "id", where) or where,
-        request=request,
-        prompt=prompt,
-        best_tier=_text(row, "best_tier", where),
-        outcomes=_outcomes(row, model, where),
-        model=model,
-        propensity=_number(row, "propensity", where, low=1e-9, high=1.0),
-        preference=_preference(row, where),
-        answers=_answers(row, model, where),
-        reference=_text(row, "reference", where),
-        feedback=_object(row, "feedback", where),
-        cost_usd=_per_model(row, "cost_usd", model, where),
-        output_tokens=_per_model(row, "output_tokens", model, where),
-        input_tokens=_number(row, "input_tokens", where),
-        latency_ms=_per_model(row, "latency_ms", model, where),
-        timestamp=_timestamp(row, where),
-        group=_text(row, "group", where) or _text(row, "session", where),
-        session=_text(row, "session", where),
-        tenant=_text(row, "tenant", where),
-        task=_text(row, "task", where),
-        meta=_object(row, "meta", where),
-    )
+    session = _text(row, "session", where)
+    return {
+        "id": _text(row, "id", where) or where,
+        "request": request,
+        "prompt": prompt,
+        "best_tier": _text(row, "best_tier", where),
+        "outcomes": _outcomes(row, model, where),
+        "model": model,
+        "propensity": _number(row, "propensity", where, low=1e-9, high=1.0),
+        "preference": _preference(row, where),
+        "answers": _answers(row, model, where),
+        "reference": _text(row, "reference", where),
+        "feedback": _object(row, "feedback", where),
+        "cost_usd": _per_model(row, "cost_usd", model, where),
+        "output_tokens": _per_model(row, "output_tokens", model, where),
+        "input_tokens": _number(row, "input_tokens", where),
+        "latency_ms": _per_model(row, "latency_ms", model, where),
+        "timestamp": _timestamp(row, where),
+        "group": _text(row, "group", where) or session,
+        "session": session,
+        "tenant": _text(row, "tenant", where),
+        "task": _text(row, "task", where),
+        "meta": _object(row, "meta", where),
+    }
 
 
 def to_row(record: Record) -> dict[str, Any]:
@@ -162,12 +169,12 @@ def _request(row: Mapping[str, Any], where: str) -> Request:
 
 def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, float]:
     outcomes = row.get("outcomes", {})
-    if not isinstance(outcomes, Mapping):
+    if outcomes.__class__ is not dict and not isinstance(outcomes, Mapping):
         raise RecordError(
             f"{where}: field 'outcomes' is {type(outcomes).__name__}; give model names and scores"
         )
     checked = {
-        str(name): _in_range(score, f"outcomes[{name!r}]", where, 0.0, 1.0)
+        str(name): _in_range(score, "outcomes", where, 0.0, 1.0, name)
         for name, score in outcomes.items()
         if score is not None
     }
@@ -179,7 +186,9 @@ def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[
 
 
 def _preference(row: Mapping[str, Any], where: str) -> tuple[str, str, str] | None:
-    names = [_text(row, key, where) for key in ("model_a", "model_b", "winner")]
+    if row.keys().isdisjoint(PREFERENCE):
+        return None
+    names = [_text(row, key, where) for key in PREFERENCE]
     if not any(names):
         return None
     first, second, winner = names
@@ -203,7 +212,7 @@ def _per_model(row: Mapping[str, Any], key: str, model: str | None, where: str) 
         return {}
     if isinstance(value, Mapping):
         return {
-            str(name): _in_range(number, f"{key}[{name!r}]", where, 0.0, LARGEST)
+            str(name): _in_range(number, key, where, 0.0, LARGEST, name)
             for name, number in value.items()
             if number is not None
         }
@@ -229,16 +238,24 @@ def _number(
     return None if value is None else _in_range(value, key, where, low, high)
 
 
-def _in_range(value: Any, name: str, where: str, low: float, high: float) -> float:
+def _in_range(value: Any, key: str, where: str, low: float, high: float, of: Any = None) -> float:
+    """The number of a field, or of one model ``of`` that it names."""
+    kind = value.__class__
+    if (kind is float or kind is int) and low <= value <= high:  # the rest is slower and says what is wrong
+        return float(value)
     if isinstance(value, bool) and high == 1.0:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordError(f"{where}: field {name!r:.80} is {type(value).__name__}; give a number")
+        raise RecordError(f"{where}: field {_name(key, of)!r:.80} is {type(value).__name__}; give a number")
     if not low <= value <= high:
         raise RecordError(
-            f"{where}: field {name!r:.80} is {value!r:.40}; give a number from {low:g} to {high:g}"
+            f"{where}: field {_name(key, of)!r:.80} is {value!r:.40}; give a number from {low:g} to {high:g}"
         )
     return float(value)
+
+
+def _name(key: str, of: Any) -> str:
+    return key if of is None else f"{key}[{of!r}]"
 
 
 def _timestamp(row: Mapping[str, Any], where: str) -> str | float | None:
@@ -250,7 +267,9 @@ def _timestamp(row: Mapping[str, Any], where: str) -> str | float | None:
 
 def _answers(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, str]:
     """A text per model, or one text of the one logged model."""
-    value = row.get("answer", {})
+    value = row.get("answer")
+    if value is None:
+        return {}
     if isinstance(value, str):
         if model is None:
             raise RecordError(f"{where}: 'answer' without 'model'; name the model that answered")
@@ -263,7 +282,9 @@ def _answers(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[s
 
 
 def _object(row: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    value = _decoded(row.get(key, {}), key, where)
+    if key not in row:
+        return {}
+    value = _decoded(row[key], key, where)
     if not isinstance(value, Mapping):
         raise RecordError(f"{where}: field {key!r} is {type(value).__name__}; give an object")
     return value

@@ -32,9 +32,11 @@ def read_json_lines(path: str | Path, refuse: Refuse = stop) -> Iterator[tuple[s
     yield from _values(read_lines(path), refuse)
 
 
-def json_lines(file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop) -> Iterator[tuple[str, Any]]:
-    """As ``read_json_lines``, of an open binary file that messages call ``name``."""
-    yield from _values(_lines(file, name), refuse)
+def json_lines(
+    file: BinaryIO | gzip.GzipFile, name: str, refuse: Refuse = stop, number: int = 0
+) -> Iterator[tuple[str, Any]]:
+    """As ``read_json_lines``, of an open binary file that messages call ``name``, after ``number`` lines."""
+    yield from _values(_lines(file, name, number), refuse)
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[str, bytes]]:
@@ -61,8 +63,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[str, bytes]]:
         ) from None
 
 
-def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[tuple[str, bytes]]:
-    number = 0
+def _lines(file: BinaryIO | gzip.GzipFile, name: str, number: int = 0) -> Iterator[tuple[str, bytes]]:
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         where = f"{name}:{number}"

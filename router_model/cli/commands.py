@@ -15,6 +15,7 @@ from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
 from router_model.cli.evaluate import evaluate
 from router_model.cli.forget import forget
+from router_model.cli.ingest import ingest
 from router_model.cli.inspect import inspect
 from router_model.cli.judge import judge
 from router_model.cli.label import label
@@ -61,6 +62,6 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
-    outcomes, judge, simulate, replay, redact, forget,
+    ingest, outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

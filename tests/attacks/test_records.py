@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from router_model.data.groups import group
@@ -194,6 +194,7 @@ def test_whatever_becomes_a_record_can_be_labelled_and_grouped(rows: list[dict[s
 def test_a_file_of_any_rows_is_read_to_its_end_and_every_row_counted(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any]
 ) -> None:
+    assume(len(rows) != 1 or not isinstance(rows[0], list))  # that is a JSON file, an array of rows
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="ascii")
     reading = Reading(skip_bad=True)

@@ -1,0 +1,85 @@
+"""Work shared out to processes, its results in the order of the tasks.
+
+A process holds one task at a time and its own end of one pipe only: when the one that started it is gone, by
+a kill too, it reads the end of the pipe and ends.
+"""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from router_model.errors import DataError
+
+ENDED = "a worker process was ended from outside; give more memory or fewer --workers"
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:
+    """``work`` of each task, as ``map`` does it; here where there is one process.
+
+    ``work``, tasks and results are sent between processes, so they must pickle. Memory holds a task and a
+    result a process.
+
+    Raises:
+        DataError: a process was ended from outside, as by a lack of memory.
+    """
+    if processes <= 1:
+        yield from map(work, tasks)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may stand still
+    started, idle, busy = [], deque[Connection](), deque[Connection]()
+    try:
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            started.append(context.Process(target=_serve, args=(work, theirs), daemon=True))
+            started[-1].start()
+            theirs.close()
+            idle.append(ours)
+        for task in tasks:
+            done: list[Result] = [] if idle else [_receive(busy[0])]
+            pipe = idle.popleft() if idle else busy.popleft()
+            _send(pipe, task)
+            busy.append(pipe)
+            yield from done
+        for pipe in busy:
+            yield _receive(pipe)
+    finally:
+        for pipe in (*idle, *busy):
+            pipe.close()
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _send(pipe: Connection, task: Any) -> None:
+    try:
+        pipe.send(task)
+    except OSError:
+        raise DataError(ENDED) from None
+
+
+def _receive(pipe: Connection) -> Any:
+    try:
+        result = pipe.recv()
+    except (EOFError, OSError):
+        raise DataError(ENDED) from None
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _serve(work: Callable[[Task], Result], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started this ends it
+    with suppress(EOFError, OSError):
+        while True:
+            task = pipe.recv()
+            try:
+                result: Result | Exception = work(task)
+            except Exception as error:
+                result = error
+            pipe.send(result)

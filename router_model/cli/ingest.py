@@ -1,0 +1,62 @@
+"""``router-model ingest``."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from router_model.cli.options import FILE, json_option
+from router_model.terminal import echo_json, progress
+
+if TYPE_CHECKING:
+    from router_model.data.ingest import OnError
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True)
+@click.option(
+    "--out", required=True, type=FILE, help="Record set: .parquet, .jsonl, .jsonl.gz or .jsonl.zst."
+)
+@click.option(
+    "--format", "name", metavar="NAME", help="Format of the logs; told by their first rows otherwise."
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do at a row that is broken.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes; as many as there are cores otherwise."
+)
+@json_option
+def ingest(
+    logs: tuple[str, ...],
+    out: Path,
+    name: str | None,
+    on_error: "OnError",
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Convert LOGS, paths or URIs, to the records of one file that `train` reads."""
+    from router_model.data.ingest import ingest as run
+
+    with progress("reading", of=None) as stage_done:
+        done = run(
+            logs,
+            out,
+            format=name,
+            on_error=on_error,
+            workers=workers,
+            rows_done=lambda rows: stage_done(f"{rows} rows", 0.0),
+        )
+    if as_json:
+        return echo_json(dataclasses.asdict(done))
+    for path, known in done.formats.items():
+        click.echo(f"{path}: {known or 'no rows'}")
+    for what, reasons in (("dropped", done.tally.dropped), ("refused", done.tally.refused)):
+        for reason, of in reasons.items():
+            click.echo(f"{what} {of.count}: {reason} (first: {', '.join(of.examples)})")
+    return click.echo(f"{done.out}: {done.tally.records} records of {done.tally.rows} rows")
