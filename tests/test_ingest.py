@@ -227,6 +227,15 @@ def test_the_command_tells_what_was_read_dropped_and_why(tmp_path: Path) -> None
     assert run(main, ["ingest", str(log), "--out", "out.csv"]).exit_code == 2
 
 
+def test_the_command_redacts_before_it_writes(tmp_path: Path) -> None:
+    said = {"prompt": "I am ada@example.com", "model": "s", "answer": "Noted: ada@example.com"}
+    log, out = write(tmp_path / "log", [said]), tmp_path / "records.jsonl"
+    found = CliRunner().invoke(main, ["ingest", str(log), "--out", str(out), "--redact"])
+    assert found.exit_code == 0, found.output
+    assert [record.prompt.text for record in read(out)] == ["I am <EMAIL>"]
+    assert "ada@" not in out.read_text()
+
+
 def test_a_killed_run_leaves_the_old_file_no_process_and_a_second_run_writes_every_row(
     tmp_path: Path,
 ) -> None:

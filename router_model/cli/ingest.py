@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     help="What to do at a row that is broken.",
 )
 @click.option(
+    "--redact",
+    "redacted",
+    is_flag=True,
+    help="Replace e-mail addresses, telephone numbers, keys and the like before anything is written.",
+)
+@click.option(
     "--workers", type=click.IntRange(1, 64), help="Processes; as many as there are cores otherwise."
 )
 @json_option
@@ -37,11 +43,13 @@ def ingest(
     out: Path,
     name: str | None,
     on_error: "OnError",
+    redacted: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Convert LOGS, paths or URIs, to the records of one file that `train` reads."""
     from router_model.data.ingest import ingest as run
+    from router_model.data.privacy.redaction import redact
 
     with progress("reading", of=None) as stage_done:
         done = run(
@@ -49,6 +57,7 @@ def ingest(
             out,
             format=name,
             on_error=on_error,
+            steps=(redact,) if redacted else (),
             workers=workers,
             rows_done=lambda rows: stage_done(f"{rows} rows", 0.0),
         )
