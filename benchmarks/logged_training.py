@@ -3,7 +3,8 @@
 For each of five folds, held out in turn: a router trained on the full outcomes of the others, and one trained
 on logs of them (``data/simulate.py``: a length rule, 10 % of the requests at random), with feedback on all
 answers and on 30 %. APGR from the cheapest to the strongest tier on the held-out rows; "share" is of the full
-router's APGR over 0.5. With --exploration 1 every request is logged at random: what the outcomes alone allow.
+router's APGR over 0.5. "tasks" knows the task of each prompt and nothing else: the logged outcomes of each task
+and tier, averaged with inverse propensities, which is a bound of a kind on what such logs tell. With --exploration 1 every request is logged at random: what the outcomes alone allow.
 
     python benchmarks/logged_training.py DATA --ladder LADDER > result.json
 """
@@ -14,8 +15,10 @@ import logging
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_model.data.groups import group
 from router_model.data.readers import read_records
@@ -40,9 +43,23 @@ def trained(records: list[Record], ladder: Ladder, seed: int) -> Router:
         return Router.load(out)
 
 
-def apgr(router: Router, held: list[Record], ladder: Ladder) -> float:
+def by_task(logs: list[Record], held: list[Record], ladder: Ladder) -> NDArray[np.float64]:
+    """Mean outcome [M, K] of each held record's task and each tier, by inverse propensity; 0.5 where none is."""
+    sums: dict[tuple[str, int], list[float]] = {}
+    for record in logs:
+        tier = ladder.index_of_model(record.model or "")
+        for outcome in record.outcomes.values():
+            weight = 1 / (record.propensity or 1.0)
+            known = sums.setdefault((record.task or "", tier or 0), [0.0, 0.0])
+            known[0] += weight * outcome
+            known[1] += weight
+    rates = {place: total / weights for place, (total, weights) in sums.items()}
+    tiers = range(len(ladder))
+    return np.array([[rates.get((record.task or "", k), 0.5) for k in tiers] for record in held])
+
+
+def apgr(sufficiency: NDArray[Any], held: list[Record], ladder: Ladder) -> float:
     """From the cheapest to the strongest tier."""
-    sufficiency = router.route_prompts([record.prompt for record in held]).sufficiency
     cheap, dear = (
         np.array([next(r.outcomes[m] for m in tier.models if m in r.outcomes) for r in held])
         for tier in (ladder.tiers[0], ladder.tiers[-1])
@@ -62,14 +79,20 @@ def main() -> None:
     ladder = Ladder.read(arguments.ladder)
     records = observed(list(read_records(arguments.data)), ladder)
     fold_of = folds(group(records), FOLDS, 0)
-    found: dict[str, list[float]] = {"full": [], "logs": [], "logs, 30 % feedback": []}
+    names = ("full", "logs", "logs, 30 % feedback", "tasks", "tasks, 30 % feedback")
+    found: dict[str, list[float]] = {name: [] for name in names}
     for fold in range(FOLDS):
         rest = [record for record, place in zip(records, fold_of, strict=True) if place != fold]
         held = [record for record, place in zip(records, fold_of, strict=True) if place == fold]
         how = [Logging(exploration=arguments.exploration, feedback=share, seed=fold) for share in (1.0, 0.3)]
-        for name, data in zip(found, [rest, *(log(rest, ladder, one) for one in how)], strict=True):
-            found[name].append(apgr(trained(data, ladder, fold), held, ladder))
+        logs = [log(rest, ladder, one) for one in how]
+        prompts = [record.prompt for record in held]
+        for name, data in zip(names[:3], [rest, *logs], strict=True):
+            said = trained(data, ladder, fold).route_prompts(prompts).sufficiency
+            found[name].append(apgr(said, held, ladder))
             print(f"fold {fold + 1}, {name}: APGR {found[name][-1]:.4f}", file=sys.stderr)
+        for name, data in zip(names[3:], logs, strict=True):
+            found[name].append(apgr(by_task(data, held, ladder), held, ladder))
     means = {name: float(np.mean(values)) for name, values in found.items()}
     shares = {name: (mean - 0.5) / (means["full"] - 0.5) for name, mean in means.items()}
     json.dump({"rows": len(records), "apgr": found, "mean": means, "share": shares}, sys.stdout, indent=2)
