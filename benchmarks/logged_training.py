@@ -3,8 +3,10 @@
 For each of five folds, held out in turn: a router trained on the full outcomes of the others, and one trained
 on logs of them (``data/simulate.py``: a length rule, 10 % of the requests at random), with feedback on all
 answers and on 30 %. APGR from the cheapest to the strongest tier on the held-out rows; "share" is of the full
-router's APGR over 0.5. "tasks" knows the task of each prompt and nothing else: the logged outcomes of each task
-and tier, averaged with inverse propensities, which is a bound of a kind on what such logs tell. With --exploration 1 every request is logged at random: what the outcomes alone allow.
+router's APGR over 0.5.
+
+"tasks" knows the task of each prompt and nothing else: the logged outcomes of each task and tier, averaged
+with inverse propensities. With --exploration 1 every request is logged at random: what outcomes alone allow.
 
     python benchmarks/logged_training.py DATA --ladder LADDER > result.json
 """
@@ -44,7 +46,7 @@ def trained(records: list[Record], ladder: Ladder, seed: int) -> Router:
 
 
 def by_task(logs: list[Record], held: list[Record], ladder: Ladder) -> NDArray[np.float64]:
-    """Mean outcome [M, K] of each held record's task and each tier, by inverse propensity; 0.5 where none is."""
+    """Mean outcome [M, K] of each held record's task and tier, by inverse propensity; 0.5 where none is."""
     sums: dict[tuple[str, int], list[float]] = {}
     for record in logs:
         tier = ladder.index_of_model(record.model or "")
