@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from router_model.data.blocks import Lines, Rows
 from router_model.data.formats.format import Dropped, Format, Row
 from router_model.data.formats.registry import BY_NAME
@@ -103,6 +105,6 @@ def json_lines_of(records: Sequence[Fields]) -> bytes:
 
 def _line(row: Row) -> bytes:
     try:
-        return json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate can be written as an escape only
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a lone surrogate, a large number, or nested too deeply for it
         return json.dumps(row, default=str).encode() + b"\n"

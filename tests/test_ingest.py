@@ -284,7 +284,9 @@ def _die(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("router_model.jsonl.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(blocks_module, "MAX_LINE_BYTES", 1000)
     block = Lines("log", 6, b'{"prompt": "' + b"a" * 1000 + b'"}')
-    assert [where for where, _ in block.rows()] == ["log:7"]
+    done = Convert(list, stop=False)(("record", block))
+    assert str(done.error) == "log:7: the line is longer than 1000 bytes; split it or leave it out"
