@@ -170,6 +170,17 @@ def test_broken_rows_and_what_is_dropped_are_counted_by_reason(tmp_path: Path) -
     assert (lists.count, lists.examples) == (2, [f"{log}:7", f"{log}:9"])
 
 
+def test_a_bad_record_of_a_row_that_holds_several_takes_no_other_with_it(tmp_path: Path) -> None:
+    good = {"type": "GENERATION", "model": "m", "input": "hi", "traceId": "t", "startTime": "2026-01-01"}
+    observations = [good | {"id": "a"}, good | {"id": "b", "costDetails": {"total": -1}}, good | {"id": "c"}]
+    log = write(tmp_path / "log", [{"observations": observations, "timestamp": "2026-01-01"}])
+    tally = ingest([log], tmp_path / "out.jsonl", on_error="skip").tally
+    assert [record.id for record in read(tmp_path / "out.jsonl")] == ["a", "c"]
+    assert [reason.examples for reason in tally.refused.values()] == [[f"{log}:1#2"]]
+    with pytest.raises(FileError, match=r"absent: .*; give a file that can be read"):
+        ingest([tmp_path / "absent"], tmp_path / "out.jsonl", format="record")
+
+
 def test_a_step_changes_rows_or_leaves_them_out_before_they_are_written(tmp_path: Path) -> None:
     def redact(row: dict[str, Any]) -> dict[str, Any] | None:
         return None if row.get("best_tier") else row | {"prompt": "[redacted]"}
