@@ -14,13 +14,13 @@ from typing import Any
 from router_model.errors import MissingExtraError
 
 try:
+    import orjson
     import pyarrow as pa
 except ModuleNotFoundError:
-    raise MissingExtraError("Parquet needs pyarrow: pip install 'router-model[batch]'") from None
+    raise MissingExtraError("Parquet needs pyarrow and orjson: pip install 'router-model[batch]'") from None
 
 
 Fields = dict[str, Any]
-ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def _side(place: int) -> Callable[[Fields], str | None]:
@@ -73,8 +73,11 @@ def columns(records: Sequence[Fields]) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON; what JSON has no type for, such as a date of another table, as text."""
-    return ENCODE(value)
+    """A value as JSON; what JSON has no type for, such as a decimal of another table, as text."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate, a large number, or nested too deeply for it
+        return json.dumps(value, default=str)
 
 
 def time_text(value: str | float | None) -> str | None:

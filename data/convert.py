@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from router_model.data.blocks import Lines, Rows
 from router_model.data.formats.format import Dropped, Format, Row
 from router_model.data.formats.registry import BY_NAME
@@ -45,31 +47,38 @@ class Convert:
                 try:
                     if isinstance(row, RecordError):
                         raise row
-                    records += self._records(BY_NAME[name], row, where, done.tally)
+                    self._convert(BY_NAME[name], row, where, done.tally, records)
                 except RecordError as error:
-                    if self.stop:
-                        raise
-                    done.tally.refuse(str(error), where)
+                    self._refuse(error, where, done.tally)
         except RecordError as error:
             done.error = error
         done.tally.records = len(records)
         done.encoded = self.encode(records)
         return done
 
-    def _records(self, known: Format, row: Any, where: str, tally: Tally) -> list[Fields]:
-        """The records of one row: all of them or, where one is bad, none."""
+    def _convert(self, known: Format, row: Any, where: str, tally: Tally, records: list[Fields]) -> None:
+        """Add the records of one row; a bad one among several takes no other with it."""
         if not isinstance(row, dict):
             raise RecordError(f"{where}: {NOT_AN_OBJECT.format(type(row).__name__)}")
-        records = []
         try:
             for part, found in enumerate(known.rows(row)):
                 if isinstance(found, Dropped):
                     tally.drop(found.reason, where)
-                elif changed := self._changed(found, where, tally):
-                    records.append(checked_fields(changed, f"{where}#{part + 1}" if part else where))
+                    continue
+                place = f"{where}#{part + 1}" if part else where
+                try:
+                    changed = self._changed(found, where, tally)
+                    if changed is not None:
+                        records.append(checked_fields(changed, place))
+                except RecordError as error:
+                    self._refuse(error, place, tally)
         except RecursionError:
             raise RecordError(f"{where}: {TOO_DEEP}") from None
-        return records
+
+    def _refuse(self, error: RecordError, where: str, tally: Tally) -> None:
+        if self.stop:
+            raise error
+        tally.refuse(str(error), where)
 
     def _changed(self, row: Row, where: str, tally: Tally) -> Row | None:
         for step in self.steps:
@@ -103,6 +112,6 @@ def json_lines_of(records: Sequence[Fields]) -> bytes:
 
 def _line(row: Row) -> bytes:
     try:
-        return json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate can be written as an escape only
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a lone surrogate, a large number, or nested too deeply for it
         return json.dumps(row, default=str).encode() + b"\n"

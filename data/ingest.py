@@ -95,12 +95,6 @@ def _tasks(done: Ingested) -> Iterator[tuple[str, Lines | Rows]]:
 def _processes(paths: Sequence[str | Path], workers: int | None) -> int:
     if workers is not None:
         return workers
-    local = [path for path in paths if "://" not in str(path)]
-    small = len(local) == len(paths) and sum(os.path.getsize(path) for path in local) < SMALL
-    return (
-        1
-        if small
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    if all(os.path.isfile(path) for path in paths) and sum(map(os.path.getsize, paths)) < SMALL:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

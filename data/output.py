@@ -54,7 +54,7 @@ def writer(path: str | Path) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A file that takes the place of ``path``, of one name for all runs, so that a killed one's is written over."""
+    """A file that takes the place of ``path``; always of one name: a killed run's is written over."""
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: a folder or a device, which no file can replace; give a file's path")
     temporary = path.with_name(f".{path.name}.partial")

@@ -170,6 +170,17 @@ def test_broken_rows_and_what_is_dropped_are_counted_by_reason(tmp_path: Path) -
     assert (lists.count, lists.examples) == (2, [f"{log}:7", f"{log}:9"])
 
 
+def test_a_bad_record_of_a_row_that_holds_several_takes_no_other_with_it(tmp_path: Path) -> None:
+    good = {"type": "GENERATION", "model": "m", "input": "hi", "traceId": "t", "startTime": "2026-01-01"}
+    observations = [good | {"id": "a"}, good | {"id": "b", "costDetails": {"total": -1}}, good | {"id": "c"}]
+    log = write(tmp_path / "log", [{"observations": observations, "timestamp": "2026-01-01"}])
+    tally = ingest([log], tmp_path / "out.jsonl", on_error="skip").tally
+    assert [record.id for record in read(tmp_path / "out.jsonl")] == ["a", "c"]
+    assert [reason.examples for reason in tally.refused.values()] == [[f"{log}:1#2"]]
+    with pytest.raises(FileError, match=r"absent: .*; give a file that can be read"):
+        ingest([tmp_path / "absent"], tmp_path / "out.jsonl", format="record")
+
+
 def test_a_step_changes_rows_or_leaves_them_out_before_they_are_written(tmp_path: Path) -> None:
     def redact(row: dict[str, Any]) -> dict[str, Any] | None:
         return None if row.get("best_tier") else row | {"prompt": "[redacted]"}
@@ -293,7 +304,9 @@ def _die(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("router_model.jsonl.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(blocks_module, "MAX_LINE_BYTES", 1000)
     block = Lines("log", 6, b'{"prompt": "' + b"a" * 1000 + b'"}')
-    assert [where for where, _ in block.rows()] == ["log:7"]
+    done = Convert(list, stop=False)(("record", block))
+    assert str(done.error) == "log:7: the line is longer than 1000 bytes; split it or leave it out"

@@ -29,7 +29,8 @@ KEYS = st.sampled_from(
 WORDS = st.sampled_from(
     ["user", "assistant", "text", "GENERATION", "completion", "chat", "gen_ai.input.messages",
      "gen_ai.prompt", "gen_ai.request.model", "gen_ai.user.message", "gen_ai.choice",
-     "gen_ai.evaluation.result", "ERROR", '[{"role": "user", "content": "hi"}]', "{", "[1]", "", "1e999", "nan", "\ud800", "9" * 400]
+     "gen_ai.evaluation.result", "ERROR", '[{"role": "user", "content": "hi"}]', "{", "[1]", "", "1e999",
+     "nan", "\ud800", "9" * 400]
 )  # fmt: skip
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5)
 VALUES = st.recursive(
