@@ -82,7 +82,12 @@ def kind(path: str | Path) -> Kind:
         head = file.read(SEEN).removeprefix(BYTE_ORDER_MARK)
     line, _, rest = head.strip().partition(b"\n")
     line = line.rstrip()
-    if line == b"{" or (line[:1] == b"[" and not (rest and _is_json(line))):
+    array = line[:1] == b"[" and line[1:].lstrip()[:1] in (
+        b"",
+        b"{",
+        b"]",
+    )  # of objects, not one row of numbers
+    if line == b"{" or (array and not (rest and _is_json(line))):
         return Kind.JSON
     if line[:1] != b"{" and not _is_json(line) and delimiter(line.decode("utf-8", "replace")):
         return Kind.CSV
