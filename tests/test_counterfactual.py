@@ -104,6 +104,7 @@ def test_a_router_learns_from_logs_and_says_what_was_estimated(
     assert np.isnan(found.evaluation.oracle.accuracy)
     assert all(constant.calibration_error < 0.2 for constant in found.evaluation.constants)
     manifest = Router.load(out).artifact.manifest
+    assert manifest.metrics["epochs"] == quick.epochs  # not stopped early
     assert manifest.data["outcomes"] == "estimated"
     assert manifest.data["measured_rows"] == len(logs)
     json.dumps(manifest.metrics, allow_nan=False)

@@ -13,7 +13,7 @@ from router_model.errors import FileError, TrainingError
 from router_model.tokens import Ragged
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
-from router_model.training.fit import Fitted, fit, gain_penalty, new_network, planned_epochs, predict
+from router_model.training.fit import Fitted, fit, new_network, planned_epochs, predict, single_share
 
 VOCABULARY, ROWS = 60, 160
 CONFIG = TrainConfig(
@@ -84,13 +84,12 @@ def test_what_sets_tiers_apart_is_held_back_where_targets_are_unknown(
     assert spread[1e4] < 0.3 * spread[0.0]
 
 
-def test_rows_that_show_every_tier_are_not_held_back() -> None:
+def test_rows_that_show_every_tier_outweigh_those_that_show_one() -> None:
     every, single = np.ones((90, 3)), np.where(np.arange(3) == 1, 1.0, np.full((90, 3), np.nan))
-    assert gain_penalty(every, TrainConfig()) == 0.0
-    assert gain_penalty(single, TrainConfig(gain_penalty=45.0)) == pytest.approx(0.5)
-    assert gain_penalty(np.concatenate([every, single]), TrainConfig(gain_penalty=1818.0)) == pytest.approx(
-        0.1
-    )
+    assert single_share(every) == 0.0
+    assert single_share(single) == 1.0
+    assert single_share(np.concatenate([every, single])) == pytest.approx(1 / 101)
+    assert single_share(np.full((4, 3), np.nan)) == 0.0
 
 
 def test_the_weights_are_those_of_the_epoch_with_the_least_validation_loss(whole: Fitted) -> None:

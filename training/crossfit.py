@@ -22,7 +22,7 @@ from router_model.network import Network
 from router_model.training.calibrate import Calibration, calibrate
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
-from router_model.training.fit import Fitted, fit, predict
+from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +81,13 @@ def crossfit(
         part = _Part(state, f"fold-{fold}", _progress(stage_done, fold, config.folds))
         out = np.flatnonzero(fold_of == fold)
         rows = np.flatnonzero((fold_of != fold) & known)
-        held = holdout(groups[rows], config.validation, config.seed + fold)
-        fitted = part.fit(base, encoded, targets, rows[~held], rows[held], config)
+        if single_share(targets[rows]) > 0.5:
+            # The loss turns before what sets tiers apart is learnt, which is little of it: no early stop.
+            epochs = planned_epochs(len(rows), config)
+            fitted = part.fit(base, encoded, targets, rows, NO_ROWS, config, stop_after=epochs)
+        else:
+            held = holdout(groups[rows], config.validation, config.seed + fold)
+            fitted = part.fit(base, encoded, targets, rows[~held], rows[held], config)
         logits[out] = predict(fitted.network, encoded, out)
         parts.append(fitted)
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))

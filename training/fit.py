@@ -96,7 +96,8 @@ def fit(
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
-    module = Module(network, config, steps * epochs, gain_penalty(targets[train_rows], config))
+    penalty = config.gain_penalty * single_share(targets[train_rows]) / len(train_rows)
+    module = Module(network, config, steps * epochs, penalty)
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:
@@ -135,11 +136,11 @@ def planned_epochs(rows: int, config: TrainConfig) -> int:
     return max(config.epochs, math.ceil(config.min_steps / math.ceil(rows / config.batch_size)))
 
 
-def gain_penalty(targets: NDArray[np.float64], config: TrainConfig) -> float:
-    """Weight of the variance of the gain, by the rows that show one tier alone: [N, K], NaN unknown."""
+def single_share(targets: NDArray[np.float64]) -> float:
+    """How far rows show one tier alone, from 0 to 1; one that shows several counts a hundredfold: [N, K]."""
     shown = (~np.isnan(targets)).sum(axis=1)  # [N]
     single, several = int((shown == 1).sum()), int((shown > 1).sum())
-    return config.gain_penalty / len(targets) * single / max(1, single + PAIRED * several)
+    return single / max(1, single + PAIRED * several)
 
 
 def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
