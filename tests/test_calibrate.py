@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.training.calibrate import MIN_SCALE, Calibration, calibrate
+from router_model.training.calibrate import MIN_SCALE, Calibration, calibrate, calibrate_together
 
 
 def drawn(scale: float, offset: float, count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,3 +80,19 @@ def test_logits_beyond_all_bounds_give_probabilities() -> None:
     found = calibration(np.array([[1e300, -1e300], [-1e9, 1e9]]))
     assert np.all((found >= 0) & (found <= 1))
     assert found[0, 0] > 0.999 > 0.001 > found[0, 1]
+
+
+def test_together_tiers_share_a_scale_and_each_keeps_its_rate() -> None:
+    chance = np.random.default_rng(0)
+    logits = chance.normal(size=(4000, 2))
+    true = (chance.random((4000, 2)) < 1 / (1 + np.exp(-(2 * logits + [1.0, -1.0])))).astype(np.float64)
+    true[np.arange(4000), chance.integers(0, 2, 4000)] = np.nan
+    found = calibrate_together(logits, true)
+    assert found.scale[0] == found.scale[1] == pytest.approx(2.0, abs=0.25)
+    assert found.offset == pytest.approx([1.0, -1.0], abs=0.25)
+    assert found(logits).mean(axis=0) == pytest.approx(np.nanmean(true, axis=0), abs=0.03)
+
+
+def test_together_of_one_kind_of_outcome_is_the_smoothed_rate() -> None:
+    logits, true = np.zeros((30, 2)), np.where(np.arange(2) == 0, 1.0, np.full((30, 2), np.nan))
+    assert calibrate_together(logits, true)(logits)[:, 0] == pytest.approx(30.5 / 31)

@@ -43,6 +43,23 @@ def calibrate(logits: Floats, sufficient: Floats) -> Calibration:
     return Calibration(scale, offset)
 
 
+def calibrate_together(logits: Floats, sufficient: Floats) -> Calibration:
+    """As ``calibrate``, with one scale for all tiers, so that what one has over another keeps its order.
+
+    For logs of one outcome a request: a scale for each tier, fitted on other prompts each, would turn it.
+    """
+    known = ~np.isnan(sufficient)
+    tier = np.nonzero(known)[1]  # [M], of each known target
+    x, y = logits[known], sufficient[known]
+    if len(np.unique(y)) < 2:
+        return calibrate(logits, sufficient)
+    one_hot = np.eye(logits.shape[1])[tier]  # [M, K]
+    inputs = np.column_stack([x, one_hot])  # [M, 1 + K]
+    weights = LogisticRegression(C=1e2, max_iter=1000, fit_intercept=False).fit(inputs, y).coef_[0]
+    scale = max(float(weights[0]), MIN_SCALE)
+    return Calibration(np.full(logits.shape[1], scale), weights[1:].astype(np.float64))
+
+
 def _offset(logits: Floats, targets: Floats) -> float:
     """The offset that makes the mean probability the mean target, by bisection."""
     low, high = -50.0, 50.0

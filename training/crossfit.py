@@ -19,7 +19,7 @@ from router_model.data.split import folds, holdout
 from router_model.errors import DataError, FileError
 from router_model.files import replace_file
 from router_model.network import Network
-from router_model.training.calibrate import Calibration, calibrate
+from router_model.training.calibrate import Calibration, calibrate, calibrate_together
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
 from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
@@ -95,7 +95,7 @@ def crossfit(
     whole = final.fit(base, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
     return CrossFitted(
         network=whole.network,
-        calibration=calibrate(logits, targets),
+        calibration=_calibrated(logits, targets),
         probabilities=_held_out_probabilities(logits, targets, fold_of),
         history=[part.history for part in parts],
         epochs=epochs,
@@ -171,8 +171,13 @@ def _held_out_probabilities(logits: Floats, targets: Floats, fold_of: NDArray[np
     probabilities = np.empty_like(logits)
     for fold in np.unique(fold_of):
         inside = fold_of == fold
-        probabilities[inside] = calibrate(logits[~inside], targets[~inside])(logits[inside])
+        probabilities[inside] = _calibrated(logits[~inside], targets[~inside])(logits[inside])
     return probabilities
+
+
+def _calibrated(logits: Floats, targets: Floats) -> Calibration:
+    fit_on = calibrate_together if single_share(targets) > 0.5 else calibrate
+    return fit_on(logits, targets)
 
 
 def check_targets(targets: Floats) -> None:
