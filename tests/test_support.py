@@ -42,11 +42,13 @@ def test_what_could_be_seen_at_most_is_an_upper_bound_of_the_share(ladder: Ladde
 
 def test_decisions_that_are_the_logs_own_need_no_exploration(ladder: Ladder) -> None:
     support = found([1] * ROWS, [1] * ROWS, [1.0] * ROWS, ladder)
+    assert [tier.missing for tier in support] == [0, 0, 0]
     refuse_unsupported(support, np.ones(ROWS), ROWS)
 
 
 def test_a_few_unsupported_decisions_pass(ladder: Ladder) -> None:
     support = found([1] * 870 + [2] * 30, [1] * ROWS, [1.0] * ROWS, ladder)
+    assert sum(tier.missing for tier in support) == pytest.approx(30 / ROWS)
     refuse_unsupported(support, np.ones(ROWS), 870)
 
 

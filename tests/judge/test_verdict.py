@@ -38,4 +38,5 @@ def test_a_long_reason_is_cut_and_a_long_reply_is_nonsense() -> None:
 @settings(derandomize=True, deadline=None)
 @given(st.text(alphabet='{}[]":,`0123456789.eE+-reasonscorewinner \n\\u', max_size=60), st.booleans())
 def test_no_reply_raises(reply: str, pairwise: bool) -> None:
-    parse_verdict(reply, pairwise)
+    verdict = parse_verdict(reply, pairwise)
+    assert verdict is None or len(verdict.reason) <= 500
