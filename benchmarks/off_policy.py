@@ -38,12 +38,11 @@ from router_model.data.simulate import Logging, log, observed
 from router_model.ladder import Ladder
 from router_model.training.curve import Measured, choose, penalty_grid, pick
 from router_model.training.dataset import encode
-from router_model.training.evaluation.logged import Logged
+from router_model.training.evaluation.logged import MOST_SPOKEN_FOR, Logged
 from router_model.training.evaluation.off_policy import ESTIMATORS, Seen, doubly_robust, estimate
 from router_model.training.evaluation.outcome_model import predict_rewards
 from router_model.training.prepare import read_all
 from router_model.training.propensity import Propensity, covariates, estimate_choices, feedback_rates
-from router_model.training.replay import MOST_SPOKEN_FOR
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95

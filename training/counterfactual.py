@@ -58,14 +58,10 @@ def counterfactual(
 
 
 def contributions(logged: Logged) -> Floats:
-    """Doubly robust contributions of each tier's outcome, float64 [M, K].
-
-    Inverse probabilities are cut at the square root of the rows (Ionides 2008).
-    """
-    most = float(np.sqrt(len(logged)))
+    """Doubly robust contributions of each tier's outcome, float64 [M, K]; weights are cut as in a replay."""
     return np.stack(
         [
-            doubly_robust(logged.quality(np.full(len(logged), tier), most))
+            doubly_robust(logged.quality(np.full(len(logged), tier), logged.largest_weight))
             for tier in range(logged.outcomes.shape[1])
         ],
         axis=1,

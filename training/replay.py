@@ -38,7 +38,6 @@ StageDone = Callable[[str, float], None]
 MAX_TOKENS = 512  # window of what outcomes are predicted from
 MILLION = 1e6
 HEADLINE = "dr"
-MOST_SPOKEN_FOR = 0.1  # share of all requests; a lower cut costs intervals their coverage
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def replay(
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
     decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
-    most = largest_weight or max(1.0, MOST_SPOKEN_FOR * len(logged))
+    most = largest_weight or logged.largest_weight
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
     )

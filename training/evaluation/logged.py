@@ -13,6 +13,7 @@ from router_model.training.evaluation.outcome_model import predict_rewards
 from router_model.training.propensity import Propensity
 
 Floats = NDArray[np.float64]
+MOST_SPOKEN_FOR = 0.1  # share of all requests; a lower cut costs intervals their coverage
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Logged:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    @property
+    def largest_weight(self) -> float:
+        """At which inverse propensities are cut where nothing else is said: no request speaks for more."""
+        return max(1.0, MOST_SPOKEN_FOR * len(self))
 
     @property
     def choice(self) -> Floats:
