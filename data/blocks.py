@@ -2,60 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from router_model.data.readers import read_rows
-from router_model.data.sources import Kind, kind, unpacked
-from router_model.errors import MissingExtraError
-from router_model.jsonl import MAX_LINE_BYTES, json_lines
+from router_model.lines import BLOCK_BYTES, Lines, Placed, line_blocks
+from router_model.sources import Kind, kind, unpacked
 
-try:
-    import orjson
-except ModuleNotFoundError:
-    raise MissingExtraError("ingest needs orjson: pip install 'router-model[batch]'") from None
-
-BLOCK_BYTES = 2 << 20
 BLOCK_ROWS = 1000
-
-Placed = tuple[str, Any]  # a place and what is there: a row, or the error of one that cannot be decoded
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Whole lines of a JSON Lines file, not decoded yet.
-
-    Attributes:
-        path: the file, as messages name it.
-        before: lines before these.
-        content: the bytes.
-    """
-
-    path: str
-    before: int
-    content: bytes
-
-    def rows(self) -> Iterator[Placed]:
-        """Each line's row, or what is wrong with it."""
-        for before, line in enumerate(self.content.split(b"\n"), self.before):
-            try:
-                row = orjson.loads(line if len(line) <= MAX_LINE_BYTES else b"")
-            except ValueError:  # blank, broken, too long, or what only ``json`` reads, such as NaN
-                yield from self._line(line, before)
-            else:
-                yield f"{self.path}:{before + 1}", row
-
-    def _line(self, line: bytes, before: int) -> Iterator[Placed]:
-        refused: list[Placed] = []
-        yield from json_lines(
-            BytesIO(line),
-            self.path,
-            lambda error: refused.append((f"{self.path}:{before + 1}", error)),
-            before,
-        )
-        yield from refused
 
 
 @dataclass(frozen=True)
@@ -75,18 +29,8 @@ def blocks(path: str | Path) -> Iterator[Lines | Rows]:
 
 
 def _lines(path: str | Path) -> Iterator[Lines]:
-    before, rest = 0, b""
     with unpacked(path) as file:
-        while piece := file.read(BLOCK_BYTES):
-            cut = piece.rfind(b"\n") + 1
-            if not cut and len(rest) <= MAX_LINE_BYTES:  # a longer line is refused where lines are decoded
-                rest += piece
-                continue
-            content = rest + piece[:cut]
-            yield Lines(str(path), before, content)
-            before, rest = before + content.count(b"\n"), piece[cut:]
-    if rest:
-        yield Lines(str(path), before, rest)
+        yield from line_blocks(file, str(path), BLOCK_BYTES)
 
 
 def _rows(path: str | Path) -> Iterator[Rows]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
-from router_model.data.blocks import Lines, Rows
+from router_model.data.blocks import Rows
 from router_model.data.formats.format import Dropped, Format, Row
 from router_model.data.formats.registry import BY_NAME
 from router_model.data.records import Record, checked_fields, to_row
-from router_model.data.tally import Tally
 from router_model.errors import RecordError
+from router_model.lines import Lines
+from router_model.tally import Tally
 
 Fields = dict[str, Any]
 Step = Callable[[Row], Row | None]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from router_model.data.sources import unpacked
 from router_model.errors import FileError, RecordError, one_line
 from router_model.jsonl import MAX_LINE_BYTES
+from router_model.sources import unpacked
 
 PIECE = 1 << 18
 BEFORE = re.compile(r"\s*\[?[\s,\]]*")

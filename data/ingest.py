@@ -7,14 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from router_model.data.blocks import Lines, Rows, blocks
+from router_model.data.blocks import Rows, blocks
 from router_model.data.convert import Convert, Step
 from router_model.data.formats.registry import BY_NAME, recognised
 from router_model.data.output import encoder, writer
 from router_model.data.readers import read_rows
-from router_model.data.tally import Tally
-from router_model.data.workers import in_order
 from router_model.errors import ConfigError, DataError, RecordError
+from router_model.lines import Lines
+from router_model.tally import Tally
+from router_model.workers import in_order
 
 OnError = Literal["stop", "skip"]
 FIRST_ROWS = 100  # that a format is told by

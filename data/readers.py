@@ -8,10 +8,10 @@ from typing import Any
 
 from router_model.data.documents import json_values
 from router_model.data.records import FIELDS, Record, parse_record
-from router_model.data.sources import Kind, kind, unpacked
 from router_model.data.tables import csv_rows, parquet_rows
 from router_model.errors import RecordError
 from router_model.jsonl import Refuse, json_lines
+from router_model.sources import Kind, kind, unpacked
 
 logger = logging.getLogger(__name__)
 

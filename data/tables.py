@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from router_model.data.sources import delimiter as delimiter_of
-from router_model.data.sources import opened, unpacked
 from router_model.errors import FileError, MissingExtraError, RecordError, one_line
 from router_model.jsonl import MAX_LINE_BYTES, Refuse
+from router_model.sources import delimiter as delimiter_of
+from router_model.sources import opened, unpacked
 
 BATCH_ROWS = 256  # of a Parquet file at once
 # The fields of a record that are no text; a CSV file has text only.

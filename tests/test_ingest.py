@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 
 from router_model.cli import main
 from router_model.data import blocks as blocks_module
-from router_model.data.blocks import Lines, Rows, blocks
+from router_model.data.blocks import Rows, blocks
 from router_model.data.columns import columns
 from router_model.data.convert import Convert
 from router_model.data.ingest import ingest
 from router_model.data.readers import Reading, read_records
 from router_model.data.records import checked_fields
 from router_model.errors import ConfigError, DataError, FileError, RecordError
+from router_model.lines import Lines
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "prompt": "one", "outcomes": {"s": 0.0, "l": 1.0}, "cost_usd": {"s": 0.1}, "task": "t"},
@@ -306,7 +307,7 @@ def _die(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_line_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("router_model.jsonl.MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr(blocks_module, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("router_model.lines.MAX_LINE_BYTES", 1000)
     block = Lines("log", 6, b'{"prompt": "' + b"a" * 1000 + b'"}')
     done = Convert(list, stop=False)(("record", block))
     assert str(done.error) == "log:7: the line is longer than 1000 bytes; split it or leave it out"

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.data.blocks import Lines, Rows
+from router_model.data.blocks import Rows
 from router_model.data.columns import columns
 from router_model.data.conversations import MOST_TURNS
 from router_model.data.convert import Convert, json_lines_of
 from router_model.data.formats.registry import BY_NAME, recognised
 from router_model.data.ingest import ingest
 from router_model.errors import DataError, RouterModelError
+from router_model.lines import Lines
 
 KEYS = st.sampled_from(
     "id request response body error messages input prompt model choices message content role usage metadata "
