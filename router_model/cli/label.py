@@ -30,7 +30,7 @@ def label(
 ) -> None:
     """Route every row of INPUT, JSON Lines, in bounded memory."""
     from router_model.router import Router
-    from router_model.serving.batch import label as run
+    from router_model.serving.batch.label import label as run
 
     if as_json and output == "-":
         raise click.UsageError("--json and rows both want standard output; name a file with --output")

@@ -11,7 +11,7 @@ import pytest
 
 from router_model.errors import DialError, FileError, RecordError
 from router_model.router import Router
-from router_model.serving.batch import BLOCK_ROWS, label
+from router_model.serving.batch.label import BLOCK_ROWS, label
 
 MESSAGES = [
     {"role": "system", "content": "You are terse."},

@@ -1,0 +1,1 @@
+"""Labelling prompt logs: which tier each prompt needs, and what it would cost."""
