@@ -4,8 +4,9 @@ K: tiers. M: measures of a group of rows.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,13 +101,8 @@ class Totals:
     @property
     def paid(self) -> Paid:
         """Logged and estimated together."""
-        one, other = self.logged, self.estimated
-        return Paid(
-            one.rows + other.rows,
-            one.usd + other.usd,
-            one.routed_usd + other.routed_usd,
-            one.strongest_usd + other.strongest_usd,
-        )
+        paid: Paid = _sum(self.logged, self.estimated)
+        return paid
 
 
 def _paid(by_name: Mapping[str, float], kind: str) -> Paid:
@@ -127,3 +123,20 @@ class Grouped:
     values: Mapping[str, Totals]
     missing: Totals | None
     others: Totals | None
+
+
+def add(of: Sequence[Totals]) -> Totals:
+    """The totals of several groups together; at least one."""
+    first, *rest = of
+    for other in rest:
+        first = _sum(first, other)
+    return first
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Two values of one shape, number by number."""
+    if isinstance(one, tuple):
+        return tuple(map(_sum, one, other))
+    if isinstance(one, Paid | Totals):
+        return type(one)(*(_sum(getattr(one, f.name), getattr(other, f.name)) for f in fields(one)))
+    return one + other
