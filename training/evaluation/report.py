@@ -8,6 +8,15 @@ from string import Template
 from router_model.errors import FileError
 from router_model.files import replace_file
 from router_model.ladder import Ladder
+from router_model.markup import (
+    escaped,
+    facts,
+    figure,
+    figure_in,
+    paragraphs,
+    short,
+    table,
+)
 from router_model.policy import OperatingPoint, Policy
 from router_model.training.evaluation import comparison_table, plots
 from router_model.training.evaluation.advice import advise, usd
@@ -17,15 +26,6 @@ from router_model.training.evaluation.compare import Comparison
 from router_model.training.evaluation.controls import Control
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import DIALS
-from router_model.training.evaluation.markup import (
-    escaped,
-    facts,
-    figure,
-    figure_in,
-    paragraphs,
-    short,
-    table,
-)
 from router_model.training.evaluation.metrics import reliability
 from router_model.training.evaluation.misses import Miss, worst_misses
 from router_model.training.evaluation.sweep import sweep

@@ -4,11 +4,15 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 
-from router_model.training.evaluation.bootstrap import Interval
-
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # controls, lone surrogates
 INTERVAL = re.compile(r" (\[[^\[\]]*\])$")  # at the end of a cell
 NAME = 80  # characters
+
+
+class Html(str):
+    """Text that is the page's own markup, which ``table`` takes as it stands."""
+
+    __slots__ = ()
 
 
 def escaped(text: str) -> str:
@@ -22,7 +26,10 @@ def paragraphs(texts: Iterable[str]) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """A table of text, which scrolls inside itself; ``kind`` is a class of the page's style."""
+    """A table of text, which scrolls inside itself; ``kind`` is a class of the page's style.
+
+    A cell that is ``Html`` is not escaped.
+    """
     first = "".join(f"<th>{escaped(cell)}</th>" for cell in head)
     rest = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     shown = f"<table><thead><tr>{first}</tr></thead><tbody>{rest}</tbody></table>"
@@ -31,6 +38,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") ->
 
 def _cell(text: str) -> str:
     """Escaped, an interval at its end paler and kept in one line."""
+    if isinstance(text, Html):
+        return text
     return INTERVAL.sub(r" <span>\1</span>", escaped(text))
 
 
@@ -49,7 +58,7 @@ def figure(value: float, form: str = ".1%") -> str:
     return "–" if value != value else f"{value:{form}}"
 
 
-def figure_in(value: float, interval: Interval, form: str = ".1%") -> str:
+def figure_in(value: float, interval: tuple[float, float], form: str = ".1%") -> str:
     """A number with its interval, where there is one."""
     low, high = interval
     return figure(value, form) + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
