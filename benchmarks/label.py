@@ -106,7 +106,7 @@ def label_yardstick(
     done = run([*YARDSTICK, name, router, str(source), str(target), str(rows)])
     target.unlink(missing_ok=True)
     found: dict[str, Any] = json.loads(done.output)
-    progress(f"{name}: {found.get('rows_per_second', found)}")
+    progress(f"{name}: {found.get('unavailable') or found['rows_per_second']}")
     return done, found
 
 

@@ -112,7 +112,11 @@ def main(name: str, router: str, source: str, target: str, rows: str) -> None:
     if writer:
         writer.close()
     seconds = time.perf_counter() - ready
-    result = {"rows": done, "rows_per_second": done / seconds, "import_and_load_s": ready - began}
+    result = {
+        "rows": done,
+        "rows_per_second": round(done / seconds, 1),
+        "import_and_load_s": round(ready - began, 2),
+    }
     print(json.dumps(result | {"versions": {package: version(package) for package in yardstick.packages}}))
 
 
