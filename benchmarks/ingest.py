@@ -12,14 +12,13 @@ import argparse
 import json
 import os
 import random
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from processes import run
 
 MODELS = ("small-8b", "mid-70b", "large-400b")
 DISTINCT = 4000  # rows that are made; they repeat under other ids
@@ -82,37 +81,15 @@ def lines(kind: str, size: int) -> Iterator[bytes]:
         yield line
 
 
-def memory(root: int) -> int:
-    """Bytes of a process and all below it."""
-    total, waiting = 0, [root]
-    while waiting:
-        process = waiting.pop()
-        try:
-            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-            total += int(rollup.split("Pss:")[1].split()[0]) * 1024
-            children = Path(f"/proc/{process}/task/{process}/children").read_text()
-        except (OSError, IndexError):  # it has ended
-            continue
-        waiting += [int(child) for child in children.split()]
-    return total
-
-
 def measure(path: Path, out: Path) -> dict[str, Any]:
     """Seconds, peak memory and the command's own report."""
     command = [sys.executable, "-m", "router_model.cli", "ingest", str(path), "--out", str(out), "--json"]
-    began, peak = time.perf_counter(), 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            peak = max(peak, memory(process.pid))
-            time.sleep(0.1)
-        seconds = time.perf_counter() - began
-        report = json.loads(process.stdout.read() if process.stdout else "")
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run(command)
     return {
-        "seconds": seconds,
-        "cpu_seconds": used.ru_utime + used.ru_stime,  # of all processes: what a busy machine hides
-        "peak_memory_mb": peak / 1e6,
-        "rows": report["tally"]["rows"],
+        "seconds": done.seconds,
+        "cpu_seconds": done.cpu_seconds,
+        "peak_memory_mb": done.peak_pss_mb,
+        "rows": json.loads(done.output)["tally"]["rows"],
     }
 
 
