@@ -24,7 +24,7 @@ from router_model.errors import (
 from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
 from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata, metadata_entry, refuse_external_data
@@ -78,6 +78,10 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+    def policy(self) -> Policy:
+        """The operating curve, to be looked up by dial."""
+        return Policy(self.relative_cost, self.curve, ("quality", self.default_quality))
 
     def to_json(self) -> str:
         """One JSON object, with the versions and the tokenizer's hash that a loader checks."""

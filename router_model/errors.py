@@ -63,6 +63,10 @@ class FileError(RouterModelError):
     """A file cannot be read or written, or is larger than its kind may be."""
 
 
+class OutputError(FileError):
+    """A place cannot be written, so that nothing that is still to be done can be."""
+
+
 class ArtifactError(RouterModelError):
     """A file is not a usable artifact."""
 

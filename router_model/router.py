@@ -14,7 +14,7 @@ from router_model.artifact import Artifact
 from router_model.errors import ArtifactError, PromptError, RouterModelError, one_line
 from router_model.features import FEATURES, featurize
 from router_model.ladder import Tier
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy import OperatingPoint
 from router_model.prompt import Prompt, Request
 from router_model.session import Session
 
@@ -180,7 +180,7 @@ class Router:
         manifest = artifact.manifest
         self.artifact = artifact
         self.ladder = manifest.ladder
-        self.policy = Policy(manifest.relative_cost, manifest.curve, ("quality", manifest.default_quality))
+        self.policy = manifest.policy()
         self._tokenizer = tokens.load(manifest.tokenizer_json)
         self._session = Session(artifact.content, artifact.name, manifest.pairs)
         self._max_tokens = manifest.max_tokens

@@ -30,7 +30,7 @@ class Kind(Enum):
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[BinaryIO]:
+def opened(path: str | Path) -> Iterator[BufferedReader]:
     """The stored bytes of a local path, or of a URI that ``pyarrow.fs`` opens, such as ``s3://bucket/key``.
 
     Raises:
@@ -49,28 +49,33 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def unpacked(path: str | Path) -> Iterator[BinaryIO]:
-    """As ``opened``, of what a gzip or Zstandard file holds, or of the file itself.
+    """As ``opened``, of what a gzip or Zstandard file holds, or of the file itself; raises as both do."""
+    with opened(path) as stored, unpacking(stored, path) as file:
+        yield file
+
+
+@contextmanager
+def unpacking(stored: BufferedReader, path: str | Path) -> Iterator[BufferedReader]:
+    """What an open file, or a pipe at its start, holds: unpacked where it is gzip or Zstandard.
 
     Raises:
-        FileError: also where the file is cut short or damaged.
-        MissingExtraError: also where it is Zstandard and pyarrow is not installed.
+        FileError: it is cut short or damaged.
+        MissingExtraError: it is Zstandard and pyarrow is not installed.
     """
-    with opened(path) as file:
-        magic = file.read(4)
-        file.seek(0)
-        stream: BufferedIOBase
-        if magic[:2] == GZIP_MAGIC:
-            stream = gzip.GzipFile(fileobj=file)
-        elif magic == ZSTANDARD_MAGIC:
-            stream = BufferedReader(_pyarrow(path, "Zstandard").CompressedInputStream(file, "zstd"), SEEN)
-        else:
-            yield file
-            return
-        try:
-            with stream:
-                yield cast(BinaryIO, stream)
-        except (EOFError, zlib.error, OSError) as error:
-            raise FileError(f"{path}: cut short or damaged: {one_line(error)}; copy the file again") from None
+    magic = stored.peek(4)[:4]
+    stream: BufferedIOBase
+    if magic[:2] == GZIP_MAGIC:
+        stream = gzip.GzipFile(fileobj=stored)
+    elif magic == ZSTANDARD_MAGIC:
+        stream = BufferedReader(_pyarrow(path, "Zstandard").CompressedInputStream(stored, "zstd"), SEEN)
+    else:
+        yield stored
+        return
+    try:
+        with stream:
+            yield cast(BufferedReader, stream)
+    except (EOFError, zlib.error, OSError) as error:
+        raise FileError(f"{path}: cut short or damaged: {one_line(error)}; copy the file again") from None
 
 
 def kind(path: str | Path) -> Kind:
@@ -79,8 +84,12 @@ def kind(path: str | Path) -> Kind:
         if file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC:
             return Kind.PARQUET
     with unpacked(path) as file:
-        head = file.read(SEEN).removeprefix(BYTE_ORDER_MARK)
-    line, _, rest = head.strip().partition(b"\n")
+        return kind_of(file.read(SEEN))
+
+
+def kind_of(head: bytes) -> Kind:
+    """What an unpacked file that begins with these bytes holds, where it is not Parquet."""
+    line, _, rest = head.removeprefix(BYTE_ORDER_MARK).strip().partition(b"\n")
     line = line.rstrip()
     array = line[:1] == b"[" and line[1:].lstrip()[:1] in (
         b"",
@@ -115,13 +124,13 @@ def delimiter(header: str) -> str | None:
     return max(found, key=lambda sign: found[sign], default=None)
 
 
-def _remote(uri: str) -> BinaryIO:
+def _remote(uri: str) -> BufferedReader:
     pyarrow = _pyarrow(uri, "a remote file")
     from pyarrow import fs
 
     try:
         system, path = fs.FileSystem.from_uri(uri)
-        return cast(BinaryIO, BufferedReader(system.open_input_file(path), SEEN))
+        return BufferedReader(system.open_input_file(path), SEEN)
     except (pyarrow.ArrowException, ValueError) as error:
         raise FileError(f"{uri}: {one_line(error)}; give a path, or a URI that pyarrow.fs opens") from None
 

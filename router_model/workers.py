@@ -53,10 +53,12 @@ def _shared(
     try:
         for _ in range(processes):
             ours, theirs = context.Pipe()
-            started.append(context.Process(target=_serve, args=(work, theirs), daemon=True))
+            started.append(context.Process(target=_serve, args=(theirs,), daemon=True))
             started[-1].start()
             theirs.close()
             idle.append(ours)
+        for pipe in idle:  # not as an argument: one that ends before it has read that is waited for in vain
+            _send(pipe, work)
         for task in tasks:
             done: list[Result] = []
             if not idle:
@@ -96,13 +98,14 @@ def _receive(pipe: Connection) -> Any:
     return result
 
 
-def _serve(work: Callable[[Task], Result], pipe: Connection) -> None:
+def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started this ends it
     with suppress(EOFError, OSError):
+        work = pipe.recv()
         while True:
             task = pipe.recv()
             try:
-                result: Result | Exception = work(task)
+                result: Any = work(task)
             except Exception as error:
                 result = error
             pipe.send(result)

@@ -1,146 +1,167 @@
-"""Label a prompt log: JSON Lines in, JSON Lines out, in one process and bounded memory."""
+"""Label prompt logs: which tier each request needs, beside its own columns."""
 
-import gzip
-import json
-import math
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from router_model.errors import FileError, PromptError, RecordError
-from router_model.files import replacing
-from router_model.jsonl import json_lines, read_json_lines, stop
-from router_model.prompt import Prompt, read
-from router_model.router import Decisions, Router
+import pyarrow as pa
 
-BLOCK_ROWS = 1024
-STANDARD = "-"
-RowsDone = Callable[[int], None]
+from router_model.artifact import Artifact
+from router_model.errors import ConfigError, RecordError, RouterModelError
+from router_model.serving.batch.columns import Columns, label_schema, refuse_labels, unified
+from router_model.serving.batch.inputs import STANDARD, Source, sources
+from router_model.serving.batch.labeller import Done, Labeller, Settings
+from router_model.serving.batch.parts import Part, ordered, parts
+from router_model.serving.batch.run import Run
+from router_model.serving.batch.summary import Labelled
+from router_model.serving.batch.target import Target
+from router_model.workers import as_done, in_order
 
+SMALL = 16 << 20  # bytes of logs for which starting processes does not pay
 
-@dataclass
-class Labelled:
-    """What ``label`` did.
-
-    Attributes:
-        rows: rows labelled.
-        bad_rows: rows skipped.
-        tiers: rows per tier.
-        expected_cost_usd: sum over the rows.
-    """
-
-    rows: int = 0
-    bad_rows: int = 0
-    tiers: dict[str, int] = field(default_factory=dict)
-    expected_cost_usd: float = 0.0
+Engine = Callable[[Labeller, Iterator[Part], int], Iterator[Done]]
+Progress = Callable[[Run], None]
+Streams = dict[str, Iterator[Part]]  # of what can be read but once
 
 
 def label(
-    router: Router,
-    source: str | Path,
-    target: str | Path,
+    router: str | Path,
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    settings: Settings | None = None,
     *,
-    quality: float | None = None,
-    budget: float | None = None,
-    skip_bad: bool = False,
-    rows_done: RowsDone | None = None,
+    format: str | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    engine: Engine = as_done,
+    progress: Progress | None = None,
 ) -> Labelled:
-    """Route every row of ``source`` and write one row each, in order, to ``target``.
+    """Label every row of the files that ``inputs`` name, with the decisions of ``Router.route``.
 
-    A row needs "prompt" or "messages", and "id" is taken over. Either place may be "-", the standard
-    streams; a name that ends in ".gz" is written compressed. ``target`` appears when all is done.
+    Args:
+        router: an artifact's path.
+        inputs: Parquet, JSON Lines and CSV: paths, patterns, folders, URIs, "-" for standard input.
+        output: a file by whose name its form is told, a folder, or "-" for standard output. A file appears
+            when all is done; a folder gets a file for each part of the log. Run again after an
+            interrupt, both go on from the parts that are done.
+        settings: dial, columns, and what to do with what is bad.
+        format: of a folder's files or of standard output; Parquet and JSON Lines where not given.
+        workers: processes that label; as many as there are cores where not given.
+        overwrite: replace what a folder holds of other settings.
+        engine: what calls the labeller with each part; processes of this machine where not given.
+        progress: called after each part.
 
     Raises:
-        FileError: a file cannot be read or written.
-        RecordError: a row is bad, and ``skip_bad`` is not set.
-        DialError: as ``Router.route``.
+        ConfigError: what is asked for does not go together; DialError among them.
+        FileError: a file cannot be read or written; one of the log is left where errors are skipped.
+        RecordError: a row is bad, and errors are not skipped.
+        ArtifactError: ``router`` is not a usable artifact.
     """
-    done = Labelled(tiers=dict.fromkeys(router.ladder.names, 0))
-    router.policy.point(quality, budget)
-
-    def refuse(error: RecordError) -> None:
-        if not skip_bad:
-            stop(error)
-        done.bad_rows += 1
-
-    if None in (sys.stdin, sys.stdout) and STANDARD in (str(source), str(target)):
-        raise FileError("standard input or output is closed; give a file")
-    rows = (
-        json_lines(sys.stdin.buffer, "standard input", refuse)
-        if str(source) == STANDARD
-        else read_json_lines(source, refuse)
-    )
-    with _output(str(target)) as out:
-        for block in _blocks(_prompts(rows, refuse)):
-            decisions = router.route_prompts([prompt for _, prompt in block], quality=quality, budget=budget)
-            for (name, _), decision in zip(block, decisions, strict=True):
-                out.write(json.dumps({"id": name, **decision.to_dict()}, ensure_ascii=False) + "\n")
-            _count(done, decisions)
-            if rows_done:
-                rows_done(done.rows)
-    return done
-
-
-def _prompts(
-    rows: Iterable[tuple[str, Any]], refuse: Callable[[RecordError], None]
-) -> Iterator[tuple[Any, Prompt]]:
-    for where, row in rows:
+    settings = settings or Settings()
+    artifact = Artifact.read(router)
+    point = artifact.manifest.policy().point(settings.quality, settings.budget)
+    target = Target.of(str(output), format)
+    target.check(inputs)
+    found = sources(inputs)
+    streams = {source.path: parts(source) for source in found if source.path == STANDARD}
+    run = Run.of(artifact.manifest.ladder.names, settings, sum(source.size for source in found))
+    columns = _columns(artifact, found, streams, settings, target, run)
+    labeller = Labeller(artifact.content, settings, target.form, columns, target.folder, target.one)
+    with target.folder.locked() if target.folder else nullcontext():
+        if target.folder:
+            run.resume(target.folder.begin(_identity(labeller, found), found, overwrite or target.one))
+        target.start(columns)
+        share = engine if target.folder else in_order
         try:
-            yield _identity(row, where), _prompt(row, where)
-        except RecordError as error:
-            refuse(error)
+            for done in share(labeller, _tasks(found, streams, run), _processes(found, workers)):
+                run.add(done)
+                target.write(done.content)
+                if progress:
+                    progress(run)
+        except (RecordError, ConfigError):
+            if not run.finished:
+                target.discard()
+            raise
+        target.finish(ordered(run.finished, found), columns)
+    return Labelled(
+        out=str(output),
+        rows=run.tally.records,
+        bad_rows=sum(reason.count for reason in run.tally.refused.values()),
+        tally=run.tally,
+        failed=run.failed,
+        counts=run.counts,
+        seconds=time.monotonic() - run.began,
+        router=artifact.fingerprint,
+        dial=f"{point.dial}={point.value:g}",
+        resumed_rows=run.resumed,
+    )
 
 
-def _identity(row: Any, where: str) -> Any:
-    if not isinstance(row, dict):
-        raise RecordError(f"{where}: a row is {type(row).__name__}; give one JSON object a line")
-    name = row.get("id")
-    if name is None:
-        return where
-    if isinstance(name, str | int) or (isinstance(name, float) and math.isfinite(name)):
-        return name
-    kind = name if isinstance(name, float) else type(name).__name__
-    raise RecordError(f"{where}: field 'id' is {kind}; give text or a finite number")
+def _columns(
+    artifact: Artifact, found: list[Source], streams: Streams, settings: Settings, target: Target, run: Run
+) -> Columns:
+    """The columns of the output, by the first rows of each source where a table needs them."""
+    tiers, kept = artifact.manifest.ladder.names, settings.columns
+    whole: pa.Schema | None = None
+    if target.form.tabular:
+        whole = unified(_schemas(found, streams, target.one, run), run.fail)
+        if kept is None:
+            refuse_labels(whole.names, label_schema(tiers), str(found[0].path))
+        elif missing := [name for name in kept if name not in whole.names]:
+            raise ConfigError(f"--columns {missing[0]}: no such column; there are {', '.join(whole.names)}")
+        else:
+            whole = pa.schema([whole.field(name) for name in kept])
+    return Columns(tuple(tiers), artifact.fingerprint, kept, whole)
 
 
-def _prompt(row: dict[str, Any], where: str) -> Prompt:
-    request = row.get("prompt") if row.get("prompt") is not None else row.get("messages")
-    if request is None:
-        raise RecordError(f"{where}: neither 'prompt' (text) nor 'messages' (a list); give one of them")
-    try:
-        return read(request)
-    except PromptError as error:
-        raise RecordError(f"{where}: {error}") from None
+def _schemas(found: list[Source], streams: Streams, one: bool, run: Run) -> Iterator[tuple[str, pa.Schema]]:
+    for source in found:
+        try:
+            several = streams.get(source.path) or parts(source)
+            first = next(several, None)
+            if source.path in streams:
+                streams[source.path] = chain([first] if first else [], several)
+            schema = first.content.schema() if first else pa.schema([])
+        except RouterModelError as error:
+            run.fail(source.path, error)
+            continue
+        keys = [pa.field(key, pa.string()) for key in source.keys if one and key not in schema.names]
+        yield source.path, pa.schema([*schema, *keys])
 
 
-def _blocks(prompts: Iterator[tuple[Any, Prompt]]) -> Iterator[list[tuple[Any, Prompt]]]:
-    while block := list(islice(prompts, BLOCK_ROWS)):
-        yield block
+def _identity(labeller: Labeller, found: list[Source]) -> dict[str, Any]:
+    """What labels depend on, beside the log; of one file, the log too."""
+    settings, columns = labeller.settings, labeller.columns
+    return {
+        "router": columns.fingerprint,
+        "settings": {name: wish for name, wish in asdict(settings).items() if name != "on_error"},
+        "format": labeller.form.name,
+        "columns": None if columns.read is None else [str(field) for field in columns.read],
+        "log": [asdict(source) for source in found] if labeller.joined else None,
+    }
 
 
-def _count(done: Labelled, decisions: Decisions) -> None:
-    done.rows += len(decisions)
-    done.expected_cost_usd += float(decisions.expected_cost_usd.sum())
-    for k, name in enumerate(done.tiers):
-        done.tiers[name] += int((decisions.tier == k).sum())
+def _tasks(found: list[Source], streams: Streams, run: Run) -> Iterator[Part]:
+    """The parts that have no labels yet."""
+    for source in found:
+        if run.left(source.path):
+            continue
+        try:
+            for part in streams.get(source.path) or parts(source):
+                if part.name not in run.finished:
+                    yield part
+        except RouterModelError as error:
+            run.fail(source.path, error)
 
 
-@contextmanager
-def _output(target: str) -> Iterator[IO[str]]:
-    """Text to standard output, or to a temporary file that takes its place when all went well."""
-    if target == STANDARD:
-        with open(
-            sys.stdout.fileno(), "w", encoding="utf-8", errors="backslashreplace", closefd=False
-        ) as out:
-            yield out
-        return
-    opener: Any = gzip.open if target.endswith(".gz") else open
-    with (
-        replacing(target) as temporary,
-        opener(temporary, "wt", encoding="utf-8", errors="backslashreplace") as out,
-    ):
-        yield out
+def _processes(found: list[Source], workers: int | None) -> int:
+    if workers is not None:
+        return workers
+    if all("://" not in source.path for source in found) and sum(source.size for source in found) < SMALL:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
