@@ -142,8 +142,8 @@ def _of_paid(totals: Totals) -> list[str]:
         times = totals.both_logged_usd / totals.both_estimated_usd
         texts.append(
             f"A check of the estimates: on {totals.both_rows:,} rows the log tells the cost and a model of "
-            f"the ladder. It was {times:.2f} times what is estimated for that model. The further this is from "
-            "1, the less what was paid compares with what is expected."
+            f"the ladder. It was {times:.2f} times what is estimated for that model. The further this is "
+            "from 1, the less what was paid compares with what is expected."
         )
     elif logged.rows:
         texts.append(
@@ -184,7 +184,10 @@ def _time(grouped: Grouped, totals: Totals, names: Sequence[str]) -> str:
     sums = {at: add(found[at]) for at in sorted(found)[-MAX_COLUMNS:]}
     paid = totals.paid.rows
     series = _paid_series(sums) if paid else _routed_series(sums)
-    said = [f"US dollars a {kind}, in UTC where the log says so; one without rows is not drawn."]
+    said = [
+        f"US dollars a {kind}, by the dates that the log writes, or else in UTC. A {kind} without rows is "
+        "left out."
+    ]
     if 0 < paid < totals.rows:
         said.append(f"Only the {paid:,} rows whose cost now is known ({paid / totals.rows:.1%}).")
     left = totals.rows - sum(of.rows for of in sums.values())
@@ -229,10 +232,15 @@ def _groups(column: str, grouped: Grouped, totals: Totals, names: Sequence[str])
     if grouped.missing:
         shown.append((MISSING, grouped.missing))
     most = max((of.rows for _, of in shown), default=1)
-    paid = totals.paid.rows > 0
+    paid = totals.paid.rows
     head = [column, "rows", "", "tiers, cheapest first", "routed USD", f"all to {names[-1]}", "saved"]
+    if paid:
+        head.append("paid now")
+    if 0 < paid < totals.rows:
+        head.append("routed, the same rows")
+    cells = len(head) - 4
     rows = [
-        [name, f"{of.rows:,}", _track("strongest", of.rows / most), _shares(of, names), *_usd(of, paid)]
+        [name, f"{of.rows:,}", _track("strongest", of.rows / most), _shares(of, names), *_usd(of)[:cells]]
         for name, of in shown
     ]
     said = [
@@ -241,8 +249,7 @@ def _groups(column: str, grouped: Grouped, totals: Totals, names: Sequence[str])
         if grouped.others
         else "",
     ]
-    head = [short(name) for name in head] + (["paid now", "routed, the same rows"] if paid else [])
-    return paragraphs(filter(None, said)) + table(head, rows)
+    return paragraphs(filter(None, said)) + table(map(short, head), rows)
 
 
 def _shares(of: Totals, names: Sequence[str]) -> Html:
@@ -250,13 +257,10 @@ def _shares(of: Totals, names: Sequence[str]) -> Html:
     return stack([(name, count / rows) for name, count in zip(names, of.tier_rows, strict=True)])
 
 
-def _usd(of: Totals, paid: bool) -> list[str]:
-    share = saved(of.routed_usd, of.strongest_usd)
-    own = [dollars(of.routed_usd), dollars(of.strongest_usd), f"{share:.1%}"]
-    if not paid:
-        return own
-    known = of.paid
-    return [*own, dollars(known.usd), dollars(known.routed_usd)] if known.rows else [*own, "–", "–"]
+def _usd(of: Totals) -> list[str]:
+    known, share = of.paid, saved(of.routed_usd, of.strongest_usd)
+    paid = [dollars(known.usd), dollars(known.routed_usd)] if known.rows else ["–", "–"]
+    return [dollars(of.routed_usd), dollars(of.strongest_usd), f"{share:.1%}", *paid]
 
 
 def _wrongs(labelled: Labelled) -> str:

@@ -151,9 +151,10 @@ def table(labelled: Labelled) -> str:
 def in_one_line(labelled: Labelled) -> str:
     """How many rows were labelled, how fast, by which dial, and where they are."""
     before = f", {labelled.resumed_rows:,} of them by an earlier run" if labelled.resumed_rows else ""
+    pace = f"{labelled.seconds:.1f} s ({labelled.rows_per_second:,.0f} rows/s)"
     return (
-        f"{labelled.rows:,} rows labelled{before}, {labelled.bad_rows:,} refused, in "
-        f"{labelled.seconds:.1f} s ({labelled.rows_per_second:,.0f} rows/s) at {labelled.dial}: {labelled.out}"
+        f"{labelled.rows:,} rows labelled{before}, {labelled.bad_rows:,} refused, in {pace} "
+        f"at {labelled.dial}: {labelled.out}"
     )
 
 
