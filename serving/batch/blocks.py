@@ -47,7 +47,12 @@ class Table:
     def take(self, positions: NDArray[np.int64]) -> "Table":
         """Some of the rows."""
         numbers = positions if self.numbers is None else self.numbers[positions]
-        return Table(self.path, self.first, self.batch.take(pa.array(positions)), numbers)
+        try:
+            batch = self.batch.take(pa.array(positions))
+        except pa.ArrowNotImplementedError:  # of some types, such as views of strings
+            rows = self.batch.to_pylist()
+            batch = pa.RecordBatch.from_pylist([rows[place] for place in positions], self.batch.schema)
+        return Table(self.path, self.first, batch, numbers)
 
 
 @dataclass(frozen=True)

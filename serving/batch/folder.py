@@ -143,7 +143,7 @@ class Folder:
             note = json.loads(self.store.read(name) or b"")
             source, counts = Source(**note["source"]), Counts.from_dict(note["counts"])
             return Finished(source, int(note["size"]), counts, _tally(note["tally"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, FileError):
             raise FileError(
                 f"{self.store.uri(name)}: cannot be read; delete it, and its part is labelled again"
             ) from None

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from router_model import prompt as prompts
 from router_model.artifact import Artifact
-from router_model.errors import PromptError, RecordError, RouterModelError
+from router_model.errors import DataError, PromptError, RecordError, RouterModelError, one_line
 from router_model.prompt import Prompt
 from router_model.router import Router
 from router_model.serving.batch.blocks import Block, Objects, Table, requests
@@ -104,6 +104,9 @@ class Labeller:
                     self._label(block, part, write, done)
         except RouterModelError as error:
             done.error = error
+        except pa.ArrowException as error:
+            where = part.source.path
+            done.error = DataError(f"{where}: cannot be labelled: {one_line(error)}; convert its columns")
         return done
 
     @contextmanager

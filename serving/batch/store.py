@@ -102,7 +102,12 @@ class Store:
     def _opened(self) -> tuple[Any, str]:
         """The file system, and the folder's path in it."""
         if "://" in self.place:
-            system, path = fs.FileSystem.from_uri(self.place)
+            try:
+                system, path = fs.FileSystem.from_uri(self.place)
+            except (pyarrow.ArrowException, ValueError) as error:
+                raise OutputError(
+                    f"{self.place}: {one_line(error)}; give a URI that pyarrow.fs opens"
+                ) from None
             return system, path.rstrip("/")
         return fs.LocalFileSystem(), str(Path(self.place).absolute())
 
@@ -110,7 +115,7 @@ class Store:
     def _named(self, name: str) -> Iterator[None]:
         try:
             yield
-        except (pyarrow.ArrowException, OSError) as error:
+        except OSError as error:
             reason = getattr(error, "strerror", None) or one_line(error)
             raise OutputError(f"{self.uri(name)}: {reason}; give a place that can be written") from None
 
