@@ -84,12 +84,14 @@ class _Column:
         self.places: dict[str, int] = {}
         self.sums = np.zeros((2, measures))
 
-    def add(self, block: _Block, found: Groups) -> None:
-        """Add a block; the first 1,000 values are kept."""
+    def add(self, block: _Block, found: Groups) -> Floats:
+        """Add a block, of which the first 1,000 values are kept, and give its sums over all groups [M]."""
         group = np.array([self._place(value) for value in found.values])[found.of]
         sums = block.sums(group, len(self.places) + 2)
+        added: Floats = sums.sum(axis=0)
         sums[: len(self.sums)] += self.sums
         self.sums = sums
+        return added
 
     def _place(self, value: str | None) -> int:
         if value is None:
@@ -156,10 +158,10 @@ class Counts:
         if not len(decisions):
             return
         block = _Block(decisions, columns)
-        self._whole += block.sums(np.zeros(block.rows, np.int64), 1)[0]
         for name, column in self._columns.items():
             read = days if name == DAY else groups
-            column.add(block, read(columns.get(name), block.rows))
+            added = column.add(block, read(columns.get(name), block.rows))
+        self._whole += added  # any column's groups hold all rows
 
     def merge(self, other: "Counts") -> None:
         """Add what was counted elsewhere.

@@ -202,7 +202,8 @@ def _time(grouped: Grouped, totals: Totals, names: Sequence[str]) -> str:
     ]
     head = [kind, "rows", *(LEGEND[name].format(names[-1]) for name in series)]
     return (
-        f'<div class="legend">{legend}</div>{over_time(series, list(sums), dollars)}{paragraphs(said)}'
+        f'<figure><div class="legend">{legend}</div>{over_time(series, list(sums), dollars)}</figure>'
+        f"{paragraphs(said)}"
         f"<details><summary>The figures</summary>{table(head, rows)}</details>"
     )
 
