@@ -226,9 +226,6 @@ def _text(value: Any) -> str | None:
 
 
 def _is_cell(of: pa.DataType) -> bool:
-    return not (
-        pa.types.is_nested(of)
-        or pa.types.is_dictionary(of)
-        or pa.types.is_binary(of)
-        or pa.types.is_large_binary(of)
-    )
+    """Whether Arrow writes values of this type to CSV."""
+    kinds = ("null", "boolean", "integer", "floating", "string", "large_string", "temporal")
+    return any(getattr(pa.types, f"is_{kind}")(of) for kind in kinds)

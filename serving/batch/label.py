@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -78,11 +78,12 @@ def label(
         target.start(columns)
         share = engine if target.folder else in_order
         try:
-            for done in share(labeller, _tasks(found, streams, run), _processes(found, workers)):
-                run.add(done)
-                target.write(done.content)
-                if progress:
-                    progress(run)
+            with closing(_tasks(found, streams, run)) as tasks:
+                for done in share(labeller, tasks, _processes(found, workers)):
+                    run.add(done)
+                    target.write(done.content)
+                    if progress:
+                        progress(run)
         except (RecordError, ConfigError):
             if not run.finished:
                 target.discard()
@@ -122,10 +123,12 @@ def _columns(
 def _schemas(found: list[Source], streams: Streams, one: bool, run: Run) -> Iterator[tuple[str, pa.Schema]]:
     for source in found:
         try:
-            several = streams.get(source.path) or parts(source)
-            first = next(several, None)
             if source.path in streams:
-                streams[source.path] = chain([first] if first else [], several)
+                first = next(streams[source.path], None)
+                streams[source.path] = chain([first] if first else [], streams[source.path])
+            else:
+                with closing(parts(source)) as several:
+                    first = next(several, None)
             schema = first.content.schema() if first else pa.schema([])
         except RouterModelError as error:
             run.fail(source.path, error)
