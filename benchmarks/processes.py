@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 SAMPLE_S = 0.1
 
@@ -23,7 +24,7 @@ class Run:
             counts in each of them, so this is an upper bound.
         peak_pss_mb: the same with shared pages counted once (proportional set size).
         watching_cpu_seconds: what taking the samples cost, on the same cores.
-        output: its standard output; up to some 60 KB.
+        output: its standard output.
     """
 
     seconds: float
@@ -42,14 +43,16 @@ def run(command: Sequence[str]) -> Run:
     """
     before, watched, began = _cpu_seconds(), time.process_time(), time.perf_counter()
     peak_rss = peak_pss = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # To a file: a pipe that nobody reads until the end would stop a command that says much.
+    with TemporaryFile("w+") as said, subprocess.Popen(command, stdout=said) as process:
         ended = os.pidfd_open(process.pid)  # waiting for it costs nothing, unlike ``Popen.wait`` with a limit
         while not select.select([ended], [], [], SAMPLE_S)[0]:
             rss, pss = memory(process.pid)
             peak_rss, peak_pss = max(peak_rss, rss), max(peak_pss, pss)
         seconds = time.perf_counter() - began
         os.close(ended)
-        output = process.stdout.read() if process.stdout else ""
+        said.seek(0)
+        output = said.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     cpu, watching = _cpu_seconds() - before, time.process_time() - watched
