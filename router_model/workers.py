@@ -1,11 +1,13 @@
 """Work shared out to processes.
 
-A process holds one task at a time and its own end of one pipe only: when the one that started it is gone, by
-a kill too, it reads the end of the pipe and ends.
+A process holds one task at a time. When the one that started it is gone, by a kill too, it ends at once, so
+that it does not write what the next run writes.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -100,6 +102,7 @@ def _receive(pipe: Connection) -> Any:
 
 def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started this ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):
         work = pipe.recv()
         while True:
@@ -109,3 +112,10 @@ def _serve(pipe: Connection) -> None:
             except Exception as error:
                 result = error
             pipe.send(result)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -74,6 +74,8 @@ class Folder:
         """
         ours = json.dumps({"version": VERSION, **settings}, sort_keys=True).encode()
         theirs = self.store.read(RUN)
+        if theirs is not None:
+            self.store.sweep()
         if theirs == ours:
             finished = dict(self._finished())
             for source in sources:

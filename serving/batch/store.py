@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, cast
 
 import pyarrow
@@ -75,13 +76,19 @@ class Store:
             with system.open_input_file(f"{root}/{name}") as file:
                 yield cast(BinaryIO, file)
 
-    def names(self, below: str = "") -> list[str]:
-        """The files below a folder, sorted, without those half written; raises OutputError."""
-        with self._named(below):
+    def names(self) -> list[str]:
+        """The files, sorted, those half written too; raises OutputError."""
+        with self._named(""):
             system, root = self._opened()
-            chosen = fs.FileSelector(f"{root}/{below}".rstrip("/"), allow_not_found=True, recursive=True)
+            chosen = fs.FileSelector(root, allow_not_found=True, recursive=True)
             files = [info.path for info in system.get_file_info(chosen) if info.type == fs.FileType.File]
-        return sorted(path[len(root) :].lstrip("/") for path in files if not path.endswith(PARTIAL))
+        return sorted(path[len(root) :].lstrip("/") for path in files)
+
+    def sweep(self) -> None:
+        """Remove what was left half written; raises OutputError."""
+        for name in self.names():
+            if name.endswith(PARTIAL):
+                self.delete(name)
 
     def delete(self, name: str) -> None:
         """Remove a file; raises OutputError."""
@@ -125,6 +132,6 @@ def _local(system: Any) -> bool:
 
 
 def _partial(path: str) -> str:
-    """A hidden name beside it; always the same one, so that a killed run's is written over."""
+    """A hidden name beside it, of its own: who was taken for dead may still be writing."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}{PARTIAL}"
+    return f"{folder}/.{name}.{token_hex(4)}{PARTIAL}"
