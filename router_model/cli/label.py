@@ -10,6 +10,7 @@ from router_model.cli.options import FILE, FOLDER, budget_option, json_option, q
 from router_model.terminal import echo_json, progress
 
 if TYPE_CHECKING:
+    from router_model.serving.batch.label import Engine
     from router_model.serving.batch.labeller import OnError
 
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Processes here, or those of a Ray cluster.",
 )
+@click.option("--address", help="Of a Ray cluster; RAY_ADDRESS otherwise, or Ray is started here.")
 @click.option(
     "--workers", type=click.IntRange(1, 4096), help="Processes; as many as there are cores otherwise."
 )
@@ -63,7 +65,8 @@ def label(
     prompt_column: str | None,
     by: str | None,
     on_error: "OnError",
-    engine: str,
+    engine: "Engine",
+    address: str | None,
     workers: int | None,
     overwrite: bool,
     report: Path | None,
@@ -82,6 +85,10 @@ def label(
 
     if as_json and output == "-":
         raise click.UsageError("--json and rows both want standard output; name a file with --output")
+    if address:
+        if engine != "ray":
+            raise click.UsageError("--address is of a Ray cluster; add --engine ray")
+        os.environ["RAY_ADDRESS"] = address
     settings = Settings(quality, budget, _names(columns), prompt_column, _names(by), on_error)
     with progress("labelling") as stage_done:
         done = run(
@@ -91,6 +98,7 @@ def label(
             settings,
             format=form,
             workers=workers,
+            engine=engine,
             overwrite=overwrite,
             progress=lambda so_far: stage_done(so_far.said(), so_far.share()),
         )

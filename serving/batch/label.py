@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -24,9 +25,10 @@ from router_model.workers import as_done, in_order
 
 SMALL = 16 << 20  # bytes of logs for which starting processes does not pay
 
-Engine = Callable[[Labeller, Iterator[Part], int], Iterator[Done]]
+Engine = Literal["local", "ray"]
 Progress = Callable[[Run], None]
 Streams = dict[str, Iterator[Part]]  # of what can be read but once
+Share = Callable[[Labeller, list[Source], Run, int | None], Generator[Done, None, None]]
 
 
 def label(
@@ -38,7 +40,7 @@ def label(
     format: str | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    engine: Engine = as_done,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> Labelled:
     """Label every row of the files that ``inputs`` name, with the decisions of ``Router.route``.
@@ -53,7 +55,8 @@ def label(
         format: of a folder's files or of standard output; Parquet and JSON Lines where not given.
         workers: processes that label; as many as there are cores where not given.
         overwrite: replace what a folder holds of other settings.
-        engine: what calls the labeller with each part; processes of this machine where not given.
+        engine: "local", processes of this machine; or "ray", those of the Ray cluster that was joined, that
+            ``RAY_ADDRESS`` names, or that is started here. All its machines must reach inputs and output.
         progress: called after each part.
 
     Raises:
@@ -61,6 +64,7 @@ def label(
         FileError: a file cannot be read or written; one of the log is left where errors are skipped.
         RecordError: a row is bad, and errors are not skipped.
         ArtifactError: ``router`` is not a usable artifact.
+        MissingExtraError: Ray is not installed.
     """
     settings = settings or Settings()
     artifact = Artifact.read(router)
@@ -69,6 +73,7 @@ def label(
     target.check(inputs)
     found = sources(inputs)
     streams = {source.path: parts(source) for source in found if source.path == STANDARD}
+    share = _engine(engine, streams, output)
     run = Run.of(artifact.manifest.ladder.names, settings, sum(source.size for source in found))
     columns = _columns(artifact, found, streams, settings, target, run)
     labeller = Labeller(artifact.content, settings, target.form, columns, target.folder, target.one)
@@ -76,10 +81,10 @@ def label(
         if target.folder:
             run.resume(target.folder.begin(_identity(labeller, found), found, overwrite or target.one))
         target.start(columns)
-        share = engine if target.folder else in_order
         try:
-            with closing(_tasks(found, streams, run)) as tasks:
-                for done in share(labeller, tasks, _processes(found, workers)):
+            # Closed before what was done is removed, so that no process writes there any more.
+            with closing(share(labeller, found, run, workers)) as several:
+                for done in several:
                     run.add(done)
                     target.write(done.content)
                     if progress:
@@ -101,6 +106,24 @@ def label(
         dial=f"{point.dial}={point.value:g}",
         resumed_rows=run.resumed,
     )
+
+
+def _engine(engine: Engine, streams: Streams, output: str | Path) -> Share:
+    if engine == "local":
+        return partial(_here, streams)
+    if streams or str(output) == STANDARD:
+        raise ConfigError("--engine ray: its processes reach no standard input or output; name files")
+    from router_model.serving.batch.ray import labelled  # it needs an extra
+
+    return labelled
+
+
+def _here(
+    streams: Streams, labeller: Labeller, found: list[Source], run: Run, workers: int | None
+) -> Generator[Done, None, None]:
+    share = as_done if labeller.folder else in_order
+    with closing(_tasks(found, streams, run)) as tasks:
+        yield from share(labeller, tasks, _processes(found, workers))
 
 
 def _columns(
