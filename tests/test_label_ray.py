@@ -119,14 +119,14 @@ def test_files_are_those_of_the_local_engine_and_a_second_run_goes_on(
     assert {name[0] for name in expected} == set("abc")
     assert all(f"{name}-00002.parquet" in expected for name in "abc")
     assert contents(tmp_path / "ray") == expected
-    assert (there.tally, there.resumed) == (here.tally, 0)
+    assert (there.tally, there.resumed_rows) == (here.tally, 0)
     for name in ("a-00001", "b-00001", "c-00000"):
         (tmp_path / "ray" / "_label" / f"{name}.json").unlink()
     again = run("ray")
     assert contents(tmp_path / "ray") == expected
     assert again.tally == here.tally
-    assert 0 < again.resumed < here.tally.records
-    assert run("local").resumed == here.tally.records  # engines go on from each other
+    assert 0 < again.resumed_rows < here.tally.records
+    assert run("local").resumed_rows == here.tally.records  # engines go on from each other
 
 
 def actors() -> list[int]:
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_read_is_left(artifact_path: Path, logs: Path, tmp
         engine="ray",
     )
     assert there.failed == here.failed
-    assert list(there.failed) == [str(tmp_path / "cut.jsonl.gz")]
+    assert list(there.failed.values()) == [[str(tmp_path / "cut.jsonl.gz")]]
     assert there.tally == here.tally
 
 
