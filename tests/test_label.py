@@ -195,7 +195,10 @@ def test_folders_by_key_stay_so_or_become_columns(artifact_path: Path, tmp_path:
     label(artifact_path, [tmp_path / "logs"], tmp_path / "labels")
     table = dataset.dataset(tmp_path / "labels", partitioning="hive").to_table()
     assert sorted(table["day"].to_pylist()) == [1, 1, 1, 2, 2, 2]
-    label(artifact_path, [tmp_path / "logs"], tmp_path / "labels.parquet")
+    label(artifact_path, [tmp_path / "logs"], tmp_path / "lines", format="jsonl")
+    assert all("day" not in row for row in rows_of(tmp_path / "lines"))
+    done = label(artifact_path, [tmp_path / "logs"], tmp_path / "labels.parquet", Settings(by=("day",)))
+    assert sorted(done.counts.grouped("day").values) == ["1", "2"]
     assert [row["day"] for row in rows_of(tmp_path / "labels.parquet")] == ["1", "1", "1", "2", "2", "2"]
     label(artifact_path, [f"{tmp_path}/logs/day=*/x.parquet"], tmp_path / "labels.csv")
     assert [row["day"] for row in rows_of(tmp_path / "labels.csv")] == ["1", "1", "1", "2", "2", "2"]
@@ -228,6 +231,13 @@ def test_standard_input_to_standard_output(
     first, second, *none = csv.DictReader(io.StringIO(table.stdout.decode()))
     assert (first["n"], second["prompt"], none) == ("07", "prove", [])
     assert_labelled(router, first, "hi")
+
+
+def test_standard_input_is_labelled_anew(artifact_path: Path, tmp_path: Path) -> None:
+    for text in (b"hi", b"prove"):
+        done = command(artifact_path, "-", "-o", tmp_path / "labels", given=b'{"prompt": "%s"}\n' % text)
+        assert done.returncode == 0, done.stderr
+        assert [row["prompt"] for row in rows_of(tmp_path / "labels")] == [text.decode()]
 
 
 BAD = {
@@ -410,7 +420,7 @@ def test_a_folder_holds_labels_of_one_kind(artifact_path: Path, tmp_path: Path) 
     for overwrite in (False, True):
         with pytest.raises(ConfigError, match="holds files that are no labels"):
             label(artifact_path, [source], tmp_path / "mine", overwrite=overwrite)
-    assert (tmp_path / "mine" / "diary.txt").read_text() == "mine"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["diary.txt"]
 
 
 def test_one_folder_is_written_by_one_run(artifact_path: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from router_model.errors import ConfigError, FileError, OutputError
 from router_model.serving.batch.counts import Counts
-from router_model.serving.batch.inputs import Source
+from router_model.serving.batch.inputs import STANDARD, Source
 from router_model.serving.batch.parts import Part
 from router_model.serving.batch.store import Store
 from router_model.tally import Reason, Tally
@@ -61,6 +61,13 @@ class Folder:
         """The file of a part's labels."""
         return f"{part}.{self.ending}"
 
+    def check(self) -> None:
+        """Raise ConfigError where the folder holds other files than labels; raises OutputError too."""
+        if self.store.read(RUN) is None and any(
+            not name.startswith(f"{NOTES}/") for name in self.store.names()
+        ):
+            raise ConfigError(f"{self.store.place}: holds files that are no labels; give an empty folder")
+
     def begin(
         self, settings: dict[str, Any], sources: Sequence[Source], overwrite: bool
     ) -> dict[str, Finished]:
@@ -69,7 +76,7 @@ class Folder:
         Those of files that have changed go.
 
         Raises:
-            ConfigError: the folder holds other files, or labels of other settings, and not to overwrite.
+            ConfigError: the folder holds labels of other settings, and not to overwrite.
             FileError: it cannot be read or written.
         """
         ours = json.dumps({"version": VERSION, **settings}, sort_keys=True).encode()
@@ -82,8 +89,6 @@ class Folder:
                 self._forget(source, finished)
             names = {source.name for source in sources}
             return {part: done for part, done in finished.items() if done.source.name in names}
-        if theirs is None and any(not name.startswith(f"{NOTES}/") for name in self.store.names()):
-            raise ConfigError(f"{self.store.place}: holds files that are no labels; give an empty folder")
         if theirs is not None and not overwrite:
             raise ConfigError(
                 f"{self.store.place}: holds labels of another router or other settings; "
@@ -109,7 +114,8 @@ class Folder:
 
     def _forget(self, source: Source, finished: dict[str, Finished]) -> None:
         for name, done in list(finished.items()):
-            if done.source.name != source.name or done.source == source:
+            same = done.source == source and source.path != STANDARD  # of which nobody knows what it held
+            if done.source.name != source.name or same:
                 continue
             if done.source.path != source.path:
                 raise ConfigError(

@@ -71,6 +71,8 @@ def label(
     point = artifact.manifest.policy().point(settings.quality, settings.budget)
     target = Target.of(str(output), format)
     target.check(inputs)
+    if target.folder and not target.one:
+        target.folder.check()
     found = sources(inputs)
     streams = {source.path: parts(source) for source in found if source.path == STANDARD}
     share = _engine(engine, streams, output)

@@ -145,10 +145,10 @@ class Labeller:
         decisions = _router(self.artifact).route_prompts(
             read, quality=settings.quality, budget=settings.budget
         )
-        block = _with_keys(block, part.source.keys)
-        done.counts.add(decisions, {name: block.column(name) for name in self._counted()})
+        keyed = _with_keys(block, part.source.keys)
+        done.counts.add(decisions, {name: keyed.column(name) for name in self._counted()})
         done.tally.records += len(read)
-        return write(block, decisions)
+        return write(keyed if self.joined else block, decisions)
 
     def _read(self, block: Block, done: Done) -> tuple[list[Prompt], list[int]]:
         """The prompts of the rows that can be labelled, and which they are."""
