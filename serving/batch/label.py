@@ -74,7 +74,7 @@ def label(
     if target.folder and not target.one:
         target.folder.check()
     found = sources(inputs)
-    streams = {source.path: parts(source) for source in found if source.path == STANDARD}
+    streams: Streams = {source.path: parts(source) for source in found if source.path == STANDARD}
     share = _engine(engine, streams, output)
     run = Run.of(artifact.manifest.ladder.names, settings, sum(source.size for source in found))
     columns = _columns(artifact, found, streams, settings, target, run)
@@ -174,7 +174,7 @@ def _identity(labeller: Labeller, found: list[Source]) -> dict[str, Any]:
     }
 
 
-def _tasks(found: list[Source], streams: Streams, run: Run) -> Iterator[Part]:
+def _tasks(found: list[Source], streams: Streams, run: Run) -> Generator[Part, None, None]:
     """The parts that have no labels yet."""
     for source in found:
         if run.left(source.path):

@@ -1,7 +1,7 @@
 """A source in parts, each of which becomes one file of labels: the unit that is done or not done."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from csv import reader
 from dataclasses import dataclass, field
@@ -161,7 +161,7 @@ def ordered(names: Iterable[str], sources: Sequence[Source]) -> list[str]:
     return sorted(names, key=place)
 
 
-def parts(source: Source) -> Iterator[Part]:
+def parts(source: Source) -> Generator[Part, None, None]:
     """The parts of a source, always the same ones, in the order of its rows.
 
     Raises:
