@@ -192,7 +192,7 @@ def test_route_prints_a_table_for_people(artifact_path: Path) -> None:
 def test_label_goes_from_standard_input_to_standard_output(artifact_path: Path) -> None:
     done = run("label", artifact_path, "-", given='{"id": 7, "prompt": "hello"}\n{"prompt": "prove"}\n')
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["id"] for row in rows] == [7, "standard input:2"]
+    assert [(row.get("id"), row["prompt"]) for row in rows] == [(7, "hello"), (None, "prove")]
 
 
 def test_the_starter_corpus_is_written_split(tmp_path: Path) -> None:
@@ -288,6 +288,6 @@ def test_label_stops_at_a_bad_row_or_skips_it(artifact_path: Path, tmp_path: Pat
     target = bad(tmp_path / "labels.jsonl", b"before")
     assert f"{source}:2: " in refusal(run("label", artifact_path, source, "-o", target), 1)
     assert target.read_bytes() == b"before"
-    done = result(run("label", artifact_path, source, "-o", target, "--skip-bad", "--json"))
+    done = result(run("label", artifact_path, source, "-o", target, "--on-error", "skip", "--json"))
     assert (done["rows"], done["bad_rows"]) == (2, 1)
     assert len(target.read_text("utf-8").splitlines()) == 2
