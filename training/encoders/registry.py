@@ -7,8 +7,9 @@ from router_model.errors import ConfigError
 from router_model.training.config import TrainConfig
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.encoders.static import Static
+from router_model.training.encoders.window import Window
 
-ENCODERS: dict[str, Callable[[Base, int], Encoder]] = {Static.name: Static}
+ENCODERS: dict[str, Callable[[Base, int], Encoder]] = {Static.name: Static, Window.name: Window}
 
 
 def load(config: TrainConfig, base: Base | None = None) -> Encoder:
