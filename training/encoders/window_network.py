@@ -1,12 +1,12 @@
 """The window network: the static one, and windows of three tokens that see which word follows which.
 
 The static bag, its pairs of neighbours among it, stays as it is. Beside it a convolution over three tokens of
-the frozen table, a ReLU and a weighted mean (Kim 2014) add to the logits; what they add starts from nothing, so
-that few rows leave it near the static network. The convolution is linear in each token, so that export folds it
-into a table for each place of the window.
+the frozen table, a ReLU and a weighted mean (Kim 2014) add to the logits; what they add starts from nothing,
+so that few rows leave it near the static network. The convolution is linear in each token, so that export
+folds it into a table for each place of the window.
 
-B: prompts, T: tokens, P: pairs, V: vocabulary, C: columns of the base that windows read, U: units, F: features,
-K: tiers.
+B: prompts, T: tokens, P: pairs, V: vocabulary, C: columns of the base that windows read, U: units,
+F: features, K: tiers.
 """
 
 import torch
