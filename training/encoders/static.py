@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
 from router_model.network import Network
@@ -55,9 +55,7 @@ class Static(Distilled):
         return export(float_graph(folded), int8_graph(folded), network, calibration, encoded, ranked)
 
 
-def bag_groups(
-    network: Network, config: TrainConfig, apart: Sequence[nn.Parameter] = ()
-) -> list[dict[str, Any]]:
+def bag_groups(network: Network, config: TrainConfig, apart: Sequence[Tensor] = ()) -> list[dict[str, Any]]:
     """Parameter groups of all but ``apart``: the token tables learn faster, since each row is seen seldom."""
     tables = [network.token.weight, network.wide.weight]
     named = {id(parameter) for parameter in (*tables, *apart)}
