@@ -42,11 +42,13 @@ class WindowNetwork(Network):
         return logits
 
     def bag(self, token_ids: Tensor) -> Tensor:
-        """Tokens and the pairs of their head, by the ids of ``router_model.bag``, repeats and all."""
+        """Tokens and pairs, each once, as ``Pairs.bags`` gives them: int64 [B, T] -> [B, T + P]."""
         left = token_ids[:, : min(token_ids.shape[1], PAIRED_HEAD) - 1]  # [B, P]
         right = token_ids[:, 1:PAIRED_HEAD]  # [B, P]
         pairs = (left * MULTIPLIER + right) % PAIR_IDS + self.vocabulary  # [B, P]
-        return torch.cat([token_ids, pairs * (right != PAD)], dim=1)  # [B, T + P]
+        every = torch.cat([token_ids, pairs * (right != PAD)], dim=1).sort(dim=1).values  # [B, T + P]
+        repeated = every.diff(dim=1, prepend=torch.full_like(every[:, :1], PAD)) == 0  # [B, T + P]
+        return every.masked_fill(repeated, PAD)
 
     def windows(self, token_ids: Tensor) -> Tensor:
         """Mean over the windows, weighted by their first tokens, float32 [B, U]."""
