@@ -1,7 +1,7 @@
 """The window network to an ONNX graph: the static graph, and a table of rows for each place of a window.
 
 Units are ReLU(A[i] + B[i + 1] + C[i + 2]), with the bias in A; a unit's three columns share a step, which so
-passes the ReLU and is undone in the head. The graph reads the tokens in their order, and makes the bag of them.
+passes the ReLU and is undone in the head. The graph reads the tokens in order, and makes the bag of them.
 
 V: vocabulary, B: prompts, T: tokens, P: pairs, U: units, K: tiers.
 """
