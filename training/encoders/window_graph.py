@@ -45,14 +45,11 @@ def graphs(network: WindowNetwork, calibration: Calibration) -> tuple[bytes, byt
 @torch.no_grad()
 def _fold_windows(network: WindowNetwork, calibration: Calibration) -> tuple[Floats, Floats, Floats]:
     """Rows of each place [3, V, U], weights of tokens [V], both 0 of the pad, and the head [U, K]."""
-    rows = network.table[:, : network.columns].double() @ network.places.weight.double().T  # [V, 3 U]
-    tables = torch.stack(rows.chunk(PLACES, dim=1))  # [3, V, U]
-    tables[:, PAD] = 0.0
-    tables[0] += network.places_bias.double()
+    tables = torch.stack(network.place_tables())  # [3, V, U]
     weight = network.token.weight.double()[: network.vocabulary].exp().squeeze(1)  # [V]
     weight[PAD] = 0.0
     head = network.window_head.weight.double().T * torch.from_numpy(calibration.scale)  # [U, K]
-    return tables.float().numpy(), weight.float().numpy(), head.float().numpy()
+    return tables.numpy(), weight.float().numpy(), head.float().numpy()
 
 
 def _bag(vocabulary: int) -> Part:
