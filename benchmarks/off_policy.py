@@ -37,7 +37,7 @@ from router_model.data.records import Record
 from router_model.data.simulate import Logging, log, observed
 from router_model.ladder import Ladder
 from router_model.training.curve import Measured, choose, penalty_grid, pick
-from router_model.training.dataset import encode
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.logged import MOST_SPOKEN_FOR, Logged
 from router_model.training.evaluation.off_policy import ESTIMATORS, Seen, doubly_robust, estimate
 from router_model.training.evaluation.outcome_model import predict_rewards
@@ -76,9 +76,9 @@ class Population:
     @classmethod
     def read(cls, paths: list[Path], ladder: Ladder) -> "Population":
         """Read, embed and predict once; all simulations draw from this."""
-        records, base = observed(read_all(paths, Reading()), ladder), Base.default()
+        records, encoder = observed(read_all(paths, Reading()), ladder), Static(Base.default())
         labels, groups = label(records, ladder), group(records)
-        inputs = covariates(encode([record.prompt for record in records], base, 512), base)
+        inputs = covariates(encoder.encode([record.prompt for record in records]), encoder)
         full = (
             predict_rewards(inputs, labels.outcomes, groups, 0),
             predict_rewards(inputs, labels.cost_usd, groups, 0),

@@ -19,6 +19,7 @@ from router_model.base import Base
 from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.static import Static
 from router_model.training.train import Trained
 from router_model.training.train import train as run_training
 
@@ -134,3 +135,9 @@ def small_base() -> Base:
         log_weight=whole.log_weight[:WORDS],
         tokenizer_json=json.dumps(tokenizer),
     )
+
+
+@pytest.fixture(scope="session")
+def small_encoder(small_base: Base) -> Static:
+    """The static encoder over it."""
+    return Static(small_base)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router_model.errors import ConfigError
 from router_model.training.config import TrainConfig
 
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig) if field.name != "encoder"}
 WHOLE = sorted(name for name, field in FIELDS.items() if field.type is int)
 
 
@@ -34,6 +34,12 @@ def test_a_value_that_makes_no_sense_is_refused_by_its_flag(name: str, value: An
 def test_counts_are_whole_numbers(name: str) -> None:
     with pytest.raises(ConfigError, match="give a whole number"):
         TrainConfig(**{name: FIELDS[name].default + 0.5})
+
+
+@pytest.mark.parametrize("value", ["", None, 7])
+def test_an_encoder_is_named(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"--encoder .*: give a name, such as static"):
+        TrainConfig(encoder=value)
 
 
 def test_none_is_a_value_of_the_margin_alone() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_model.base import Base
 from router_model.data.readers import Reading
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation import controls as controls_module
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.compare import rank
@@ -23,8 +23,8 @@ from router_model.training.prepare import Prepared, prepare, read_all
 
 
 @pytest.fixture(scope="module")
-def log(log_path: Path, ladder: Ladder, quick: TrainConfig, small_base: Base) -> Prepared:
-    return prepare(read_all([log_path], Reading()), ladder, quick, small_base)
+def log(log_path: Path, ladder: Ladder, quick: TrainConfig, small_encoder: Static) -> Prepared:
+    return prepare(read_all([log_path], Reading()), ladder, quick, small_encoder)
 
 
 def with_tasks(rows: Prepared, names: list[str]) -> Prepared:
@@ -33,9 +33,9 @@ def with_tasks(rows: Prepared, names: list[str]) -> Prepared:
 
 
 def test_shuffled_labels_fall_to_chance(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static
 ) -> None:
-    found = shuffled_labels(log, ladder, quick, small_base)
+    found = shuffled_labels(log, ladder, quick, small_encoder)
     assert found.passed is True
     for one in found.rankings["router"]:
         assert one.apgr_interval[0] <= 0.5 <= one.apgr_interval[1]
@@ -43,20 +43,20 @@ def test_shuffled_labels_fall_to_chance(
 
 
 def test_an_order_in_shuffled_labels_is_found(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base, monkeypatch: pytest.MonkeyPatch
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leak(prepared: Prepared, rest: object, inside: np.ndarray, *_: object) -> np.ndarray:
         return prepared.labels.sufficient[inside]
 
     monkeypatch.setattr(controls_module, "_single_fit", leak)
-    found = shuffled_labels(log, ladder, quick, small_base)
+    found = shuffled_labels(log, ladder, quick, small_encoder)
     assert found.passed is False
     assert "look for a leak" in found.verdict
     assert "FAILED" in render_controls([found])
 
 
 def test_labels_are_dealt_whole_to_other_rows(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base, monkeypatch: pytest.MonkeyPatch
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dealt: list[Prepared] = []
     sides: list[set[int]] = []
@@ -67,7 +67,7 @@ def test_labels_are_dealt_whole_to_other_rows(
         return np.zeros((len(inside), 3))
 
     monkeypatch.setattr(controls_module, "_single_fit", keep)
-    shuffled_labels(log, ladder, quick, small_base)
+    shuffled_labels(log, ladder, quick, small_encoder)
     before, after = log.labels, dealt[0].labels
     assert sorted(map(tuple, before.outcomes)) == sorted(map(tuple, after.outcomes))
     assert (after.sufficient == (after.outcomes >= 0.5)).all()
@@ -93,7 +93,7 @@ def test_the_task_is_told_apart_from_what_the_router_adds() -> None:
 
 
 def test_a_task_is_judged_by_what_never_saw_it_or_its_like(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base, monkeypatch: pytest.MonkeyPatch
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = with_tasks(log, ["even", "odd", "third", "odd"] * 100)
     rows = dataclasses.replace(rows, groups=np.arange(400) // 2)  # every second "odd" is like an "even"
@@ -104,7 +104,7 @@ def test_a_task_is_judged_by_what_never_saw_it_or_its_like(
         return prepared.labels.sufficient[inside]
 
     monkeypatch.setattr(controls_module, "_single_fit", keep)
-    found = leave_one_task_out(rows, ladder, ["even", "third"], quick, small_base)
+    found = leave_one_task_out(rows, ladder, ["even", "third"], quick, small_encoder)
     for (rest, inside), first in zip(seen, (0, 2), strict=True):
         assert inside.tolist() == list(range(first, 400, 4))
         assert not set(rest) & (set(inside) | set(inside + 1))
@@ -115,19 +115,19 @@ def test_a_task_is_judged_by_what_never_saw_it_or_its_like(
 
 
 def test_what_transfers_between_tasks_is_found(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static
 ) -> None:
     rows = with_tasks(log, ["even", "odd"] * 200)
     begun: list[str] = []
-    found = leave_one_task_out(rows, ladder, ["even"], quick, small_base, begun.append)
+    found = leave_one_task_out(rows, ladder, ["even"], quick, small_encoder, begun.append)
     assert begun == ["without the task even"]
     assert found.rankings["even"][0].apgr_interval[0] > 0.5
 
 
 def test_a_task_without_which_there_is_nothing_to_learn_is_left_out_of_the_table(
-    log: Prepared, ladder: Ladder, quick: TrainConfig, small_base: Base
+    log: Prepared, ladder: Ladder, quick: TrainConfig, small_encoder: Static
 ) -> None:
     rows = with_tasks(log, ["most"] * 395 + ["few"] * 5)
-    found = leave_one_task_out(rows, ladder, ["most"], quick, small_base)
+    found = leave_one_task_out(rows, ladder, ["most"], quick, small_encoder)
     assert found.rankings == {}
     assert "not run" in found.verdict

@@ -16,6 +16,7 @@ from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.counterfactual import counterfactual
+from router_model.training.encoders.static import Static
 from router_model.training.prepare import Prepared, prepare
 from router_model.training.train import train
 
@@ -26,28 +27,28 @@ def everything(fresh_log_path: Path) -> list[Record]:
     return list(read_records(fresh_log_path, Reading()))
 
 
-def prepared(records: list[Record], ladder: Ladder, base: Base) -> Prepared:
-    return prepare(records, ladder, TrainConfig(), base)
+def prepared(records: list[Record], ladder: Ladder, encoder: Static) -> Prepared:
+    return prepare(records, ladder, TrainConfig(), encoder)
 
 
 def test_rows_that_know_every_tier_are_measured_as_they_are(
-    everything: list[Record], ladder: Ladder, small_base: Base
+    everything: list[Record], ladder: Ladder, small_encoder: Static
 ) -> None:
     logged = [dataclasses.replace(record, id=f"log {record.id}") for record in everything[100:200]]
     both = everything[:100] + log(logged, ladder, Logging())
-    rows, labels = counterfactual(prepared(both, ladder, small_base), ladder, TrainConfig(), small_base)
+    rows, labels = counterfactual(prepared(both, ladder, small_encoder), ladder, TrainConfig(), small_encoder)
     assert rows.tolist() == list(range(100))
     assert not labels.estimated
 
 
 @pytest.mark.parametrize("feedback", [1.0, 0.4])
 def test_estimated_outcomes_have_the_means_of_the_true_ones(
-    everything: list[Record], ladder: Ladder, small_base: Base, feedback: float
+    everything: list[Record], ladder: Ladder, small_encoder: Static, feedback: float
 ) -> None:
     truth = np.array([[r.outcomes[m] for m in ("model-s", "model-m", "model-l")] for r in everything])
     level = np.array([r.task for r in everything])
     logs = log(everything, ladder, Logging(exploration=0.3, feedback=feedback, seed=1))
-    rows, labels = counterfactual(prepared(logs, ladder, small_base), ladder, TrainConfig(), small_base)
+    rows, labels = counterfactual(prepared(logs, ladder, small_encoder), ladder, TrainConfig(), small_encoder)
     assert len(rows) == len(truth)
     assert labels.estimated
     error = 5 * labels.outcomes.std(axis=0) / np.sqrt(len(truth))
@@ -59,34 +60,34 @@ def test_estimated_outcomes_have_the_means_of_the_true_ones(
 
 
 def test_unmarked_answers_stay_as_rows_without_a_label(
-    everything: list[Record], ladder: Ladder, small_base: Base
+    everything: list[Record], ladder: Ladder, small_encoder: Static
 ) -> None:
     logs = log(everything[:300], ladder, Logging(feedback=0.5))
     stranger = dataclasses.replace(everything[300], model="another", outcomes={})
-    found = prepared([*logs, stranger], ladder, small_base)
+    found = prepared([*logs, stranger], ladder, small_encoder)
     assert len(found.records) == 300
     assert 50 < found.labels.observed.any(axis=1).sum() < 250
 
 
 @pytest.mark.parametrize("hide", [False, True])
 def test_a_log_that_never_varied_its_choices_is_refused(
-    everything: list[Record], ladder: Ladder, small_base: Base, hide: bool
+    everything: list[Record], ladder: Ladder, small_encoder: Static, hide: bool
 ) -> None:
     logs = log(everything[:600], ladder, Logging(exploration=0.0, hide_propensity=hide))
     with pytest.raises(
         DataError, match="the log cannot tell how a router would do, since it could have sent at most"
     ):
-        counterfactual(prepared(logs, ladder, small_base), ladder, TrainConfig(), small_base)
+        counterfactual(prepared(logs, ladder, small_encoder), ladder, TrainConfig(), small_encoder)
 
 
 def test_a_tier_that_was_never_chosen_is_named(
-    everything: list[Record], ladder: Ladder, small_base: Base
+    everything: list[Record], ladder: Ladder, small_encoder: Static
 ) -> None:
     two = Ladder(ladder.tiers[:2])
     logs = log(everything[:600], two, Logging(policy="random"))
     logs[0] = dataclasses.replace(logs[0], model="model-l", outcomes={"model-l": 1.0}, propensity=1.0)
     with pytest.raises(DataError, match="to tier 'large'"):
-        counterfactual(prepared(logs, ladder, small_base), ladder, TrainConfig(), small_base)
+        counterfactual(prepared(logs, ladder, small_encoder), ladder, TrainConfig(), small_encoder)
 
 
 def test_a_router_learns_from_logs_and_says_what_was_estimated(

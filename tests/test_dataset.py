@@ -10,7 +10,8 @@ from router_model import tokens
 from router_model.base import Base
 from router_model.features import FEATURES, featurize
 from router_model.prompt import read
-from router_model.training.dataset import DataModule, Encoded, EpochShuffle, encode
+from router_model.training.dataset import DataModule, Encoded, EpochShuffle
+from router_model.training.encoders.static import Static
 
 TEXTS = [
     "hello there",
@@ -39,7 +40,7 @@ def data_module(lengths: list[int], train: list[int], held: list[int], batch_siz
 
 def test_prompts_are_encoded_as_serving_reads_them(base: Base) -> None:
     prompts = [read(text) for text in TEXTS]
-    encoded = encode(prompts, base, max_tokens=32)
+    encoded = Static(base, 32).encode(prompts)
     tokenizer = tokens.load(base.tokenizer_json)
     for prompt, ids, features in zip(prompts, encoded.ids.rows(), encoded.features, strict=True):
         whole = tokenizer.encode(prompt.text)
@@ -50,7 +51,7 @@ def test_prompts_are_encoded_as_serving_reads_them(base: Base) -> None:
 
 
 def test_a_row_holds_at_most_the_window_and_a_block_at_least_one_column(base: Base) -> None:
-    encoded = encode([read(text) for text in [*TEXTS, ""]], base, max_tokens=16)
+    encoded = Static(base, 16).encode([read(text) for text in [*TEXTS, ""]])
     assert encoded.ids.lengths.max() == 16
     assert encoded.block([len(TEXTS)])[0].tolist() == [[0]]
 

@@ -17,16 +17,10 @@ from router_model.session import Session
 from router_model.tokens import Ragged
 from router_model.training.calibrate import Calibration
 from router_model.training.dataset import Encoded
-from router_model.training.export import (
-    FLOAT_TOLERANCE,
-    INT8_TOLERANCE,
-    export,
-    float_graph,
-    fold,
-    int8_graph,
-    order_loss,
-    run,
-)
+from router_model.training.encoders.encoder import Exported
+from router_model.training.encoders.static import Static
+from router_model.training.encoders.static_graph import float_graph, fold, int8_graph
+from router_model.training.export import FLOAT_TOLERANCE, INT8_TOLERANCE, order_loss, run
 from router_model.training.fit import predict
 
 VOCABULARY, TIERS, ROWS = 300, 3, 200
@@ -35,22 +29,30 @@ ALL = np.arange(ROWS)
 PAIRS = [(0, 2), (1, 2)]
 
 
-def network(seed: int = 0, outlier: float = 0.0) -> Network:
-    """A network as training might leave it; ``outlier`` is what two tokens add to the first tier."""
-    chance = np.random.default_rng(seed)
-    base = Base(
+def base_of(chance: np.random.Generator) -> Base:
+    return Base(
         table=chance.integers(-127, 128, (VOCABULARY, 16)).astype(np.int8),
         scale=np.full(16, 0.01, np.float32),
         log_weight=chance.normal(0, 0.7, VOCABULARY).astype(np.float32),
         tokenizer_json="",
         source="made here",
     )
+
+
+def network(seed: int = 0, outlier: float = 0.0) -> Network:
+    """A network as training might leave it; ``outlier`` is what two tokens add to the first tier."""
+    chance = np.random.default_rng(seed)
+    base = base_of(chance)
     torch.manual_seed(seed)
     made = Network(base, torch.tensor([2.0, 0.1, 0.5]), torch.tensor([1.0, 0.05, 0.0]), TIERS)
     made.wide.weight.data = torch.from_numpy(chance.normal(0, 0.5, made.wide.weight.shape)).float()
     made.wide.weight.data[5, 0] += outlier
     made.wide.weight.data[6, 0] += 0.3 * outlier
     return made.eval()
+
+
+def exported_of(made: Network, encoded: Encoded) -> Exported:
+    return Static(base_of(np.random.default_rng(0))).export(made, CALIBRATION, encoded, PAIRS)
 
 
 def encoded_of(lengths: np.ndarray, seed: int = 1) -> Encoded:
@@ -86,7 +88,7 @@ def test_the_float_graph_gives_the_networks_calibrated_probabilities(seed: int, 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_int8_graph_is_close_and_keeps_the_order(seed: int, encoded: Encoded) -> None:
     made = network(seed)
-    exported = export(made, CALIBRATION, encoded, PAIRS)
+    exported = exported_of(made, encoded)
     expected = CALIBRATION(predict(made, encoded, ALL))
     assert exported.precision == "int8"
     assert np.abs(run(exported.graph, encoded, ALL) - expected).max() <= INT8_TOLERANCE
@@ -96,7 +98,7 @@ def test_the_int8_graph_is_close_and_keeps_the_order(seed: int, encoded: Encoded
 
 def test_a_network_that_int8_does_not_carry_keeps_float32_and_says_so(encoded: Encoded) -> None:
     made = network(outlier=2e6)  # a step of what is left of these is wider than other tokens' addends
-    exported = export(made, CALIBRATION, encoded, PAIRS)
+    exported = exported_of(made, encoded)
     assert exported.precision == "float32"
     assert exported.checks["int8_error"] > INT8_TOLERANCE
     expected = CALIBRATION(predict(made, encoded, ALL))
@@ -107,7 +109,7 @@ def test_a_float_graph_that_differs_from_the_network_is_not_exported(encoded: En
     broken = network()
     broken.head.bias.data[0] = float("nan")
     with pytest.raises(ExportError, match="differs from the network by nan"):
-        export(broken, CALIBRATION, encoded, PAIRS)
+        exported_of(broken, encoded)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

@@ -13,7 +13,8 @@ from router_model.errors import FileError, TrainingError
 from router_model.tokens import Ragged
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
-from router_model.training.fit import Fitted, fit, new_network, planned_epochs, predict, single_share
+from router_model.training.encoders.static import Static
+from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
 
 VOCABULARY, ROWS = 60, 160
 CONFIG = TrainConfig(
@@ -28,9 +29,10 @@ class KilledError(Exception):
 
 
 @pytest.fixture(scope="module")
-def base() -> Base:
+def encoder() -> Static:
     table = np.random.default_rng(0).integers(-127, 128, (VOCABULARY, 8)).astype(np.int8)
-    return Base(table, np.full(8, 0.01, np.float32), np.zeros(VOCABULARY, np.float32), "", "made here")
+    base = Base(table, np.full(8, 0.01, np.float32), np.zeros(VOCABULARY, np.float32), "", "made here")
+    return Static(base)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +55,8 @@ def targets() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def whole(base: Base, encoded: Encoded, targets: np.ndarray) -> Fitted:
-    return fit(base, encoded, targets, TRAIN, HELD, CONFIG)
+def whole(encoder: Static, encoded: Encoded, targets: np.ndarray) -> Fitted:
+    return fit(encoder, encoded, targets, TRAIN, HELD, CONFIG)
 
 
 def largest_difference(one: Fitted, other: Fitted) -> float:
@@ -71,7 +73,7 @@ def test_it_learns_what_tells_rows_apart(whole: Fitted, encoded: Encoded) -> Non
 
 
 def test_what_sets_tiers_apart_is_held_back_where_targets_are_unknown(
-    base: Base, encoded: Encoded, targets: np.ndarray
+    encoder: Static, encoded: Encoded, targets: np.ndarray
 ) -> None:
     logged = targets.copy()
     logged[np.arange(ROWS), np.random.default_rng(3).integers(0, 2, ROWS)] = np.nan
@@ -79,7 +81,7 @@ def test_what_sets_tiers_apart_is_held_back_where_targets_are_unknown(
     spread = {}
     for penalty in (0.0, 1e4):
         config = dataclasses.replace(CONFIG, gain_penalty=penalty)
-        fitted = fit(base, encoded, logged, rows, NONE, config, stop_after=8)
+        fitted = fit(encoder, encoded, logged, rows, NONE, config, stop_after=8)
         spread[penalty] = np.diff(predict(fitted.network, encoded, HELD), axis=1).std()
     assert spread[1e4] < 0.3 * spread[0.0]
 
@@ -98,12 +100,12 @@ def test_the_weights_are_those_of_the_epoch_with_the_least_validation_loss(whole
 
 
 def test_the_same_seed_gives_the_same_weights_on_any_number_of_threads(
-    whole: Fitted, base: Base, encoded: Encoded, targets: np.ndarray
+    whole: Fitted, encoder: Static, encoded: Encoded, targets: np.ndarray
 ) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        again = fit(base, encoded, targets, TRAIN, HELD, CONFIG)
+        again = fit(encoder, encoded, targets, TRAIN, HELD, CONFIG)
         assert torch.get_num_threads() == threads + 1
     finally:
         torch.set_num_threads(threads)
@@ -111,28 +113,28 @@ def test_the_same_seed_gives_the_same_weights_on_any_number_of_threads(
 
 
 def test_another_seed_gives_other_weights(
-    whole: Fitted, base: Base, encoded: Encoded, targets: np.ndarray
+    whole: Fitted, encoder: Static, encoded: Encoded, targets: np.ndarray
 ) -> None:
     other = fit(
-        base, encoded, targets, TRAIN, HELD, TrainConfig(seed=1, epochs=2, min_steps=1, batch_size=16)
+        encoder, encoded, targets, TRAIN, HELD, TrainConfig(seed=1, epochs=2, min_steps=1, batch_size=16)
     )
     assert largest_difference(whole, other) > 1e-3
 
 
 @pytest.mark.parametrize("at", [2, 7])
 def test_a_fit_that_was_cut_off_goes_on_from_its_last_epoch_to_the_same_weights(
-    at: int, whole: Fitted, base: Base, encoded: Encoded, targets: np.ndarray, tmp_path: Path
+    at: int, whole: Fitted, encoder: Static, encoded: Encoded, targets: np.ndarray, tmp_path: Path
 ) -> None:
     def cut(done: int, _: int) -> None:
         if done == at:
             raise KilledError
 
     with pytest.raises(KilledError):
-        fit(base, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path, epoch_done=cut)
+        fit(encoder, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path, epoch_done=cut)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     epochs: list[int] = []
     resumed = fit(
-        base,
+        encoder,
         encoded,
         targets,
         TRAIN,
@@ -148,12 +150,12 @@ def test_a_fit_that_was_cut_off_goes_on_from_its_last_epoch_to_the_same_weights(
 
 
 def test_a_finished_fit_is_read_and_not_run_again(
-    whole: Fitted, base: Base, encoded: Encoded, targets: np.ndarray, tmp_path: Path
+    whole: Fitted, encoder: Static, encoded: Encoded, targets: np.ndarray, tmp_path: Path
 ) -> None:
-    fit(base, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path)
+    fit(encoder, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path)
     epochs: list[int] = []
     again = fit(
-        base,
+        encoder,
         encoded,
         targets,
         TRAIN,
@@ -168,14 +170,14 @@ def test_a_finished_fit_is_read_and_not_run_again(
 
 
 def test_a_fit_that_stopped_early_stays_stopped_when_it_is_taken_up(
-    base: Base, encoded: Encoded, tmp_path: Path
+    encoder: Static, encoded: Encoded, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(5).integers(0, 2, (ROWS, 2)).astype(np.float64)
     config = TrainConfig(epochs=30, min_steps=1, batch_size=16, patience=0.1)
-    first = fit(base, encoded, noise, TRAIN, HELD, config, checkpoints=tmp_path)
+    first = fit(encoder, encoded, noise, TRAIN, HELD, config, checkpoints=tmp_path)
     assert len(first.history) == first.epochs + 3 < 30
     (tmp_path / "finished.pt").unlink()
-    again = fit(base, encoded, noise, TRAIN, HELD, config, checkpoints=tmp_path)
+    again = fit(encoder, encoded, noise, TRAIN, HELD, config, checkpoints=tmp_path)
     assert (again.epochs, again.history) == (first.epochs, first.history)
     assert largest_difference(first, again) == 0.0
 
@@ -183,57 +185,57 @@ def test_a_fit_that_stopped_early_stays_stopped_when_it_is_taken_up(
 @pytest.mark.parametrize("name", ["last.ckpt", "finished.pt"])
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
 def test_a_damaged_state_is_named(
-    name: str, content: bytes | None, base: Base, encoded: Encoded, targets: np.ndarray, tmp_path: Path
+    name: str, content: bytes | None, encoder: Static, encoded: Encoded, targets: np.ndarray, tmp_path: Path
 ) -> None:
     if content is None:
         torch.save({"something": "else"}, tmp_path / name)
     else:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(TrainingError, match="delete it") as caught:
-        fit(base, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path)
+        fit(encoder, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path)
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_state_of_another_number_of_tiers_is_refused(
-    base: Base, encoded: Encoded, targets: np.ndarray, tmp_path: Path
+    encoder: Static, encoded: Encoded, targets: np.ndarray, tmp_path: Path
 ) -> None:
-    fit(base, encoded, targets, TRAIN, HELD, TrainConfig(epochs=2, min_steps=1), checkpoints=tmp_path)
+    fit(encoder, encoded, targets, TRAIN, HELD, TrainConfig(epochs=2, min_steps=1), checkpoints=tmp_path)
     with pytest.raises(TrainingError, match="cannot go on"):
-        fit(base, encoded, np.hstack([targets, targets]), TRAIN, HELD, CONFIG, checkpoints=tmp_path)
+        fit(encoder, encoded, np.hstack([targets, targets]), TRAIN, HELD, CONFIG, checkpoints=tmp_path)
 
 
 def test_a_place_for_checkpoints_that_cannot_be_written_is_named(
-    base: Base, encoded: Encoded, targets: np.ndarray, tmp_path: Path
+    encoder: Static, encoded: Encoded, targets: np.ndarray, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileError, match="file/state"):
-        fit(base, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path / "file" / "state")
+        fit(encoder, encoded, targets, TRAIN, HELD, CONFIG, checkpoints=tmp_path / "file" / "state")
 
 
-def test_a_loss_that_is_not_finite_ends_the_fit_with_the_cure(base: Base, targets: np.ndarray) -> None:
+def test_a_loss_that_is_not_finite_ends_the_fit_with_the_cure(encoder: Static, targets: np.ndarray) -> None:
     ids = [np.ones(2, np.int32)] * ROWS
     wild = TrainConfig(epochs=5, min_steps=1, token_learning_rate=10, learning_rate=10, wide_learning_rate=10)
     features = np.full((ROWS, 3), np.nan, np.float32)
     with pytest.raises(TrainingError, match=r"epoch 1: the loss is not finite; lower --learning-rate"):
-        fit(base, Encoded(Ragged.of(ids), features), targets, TRAIN, HELD, wild)
+        fit(encoder, Encoded(Ragged.of(ids), features), targets, TRAIN, HELD, wild)
 
 
 def test_an_interrupt_comes_out_as_one_and_the_next_is_not_ignored(
-    base: Base, encoded: Encoded, targets: np.ndarray
+    encoder: Static, encoded: Encoded, targets: np.ndarray
 ) -> None:
     def interrupt(done: int, _: int) -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(base, encoded, targets, TRAIN, HELD, CONFIG, epoch_done=interrupt)
+        fit(encoder, encoded, targets, TRAIN, HELD, CONFIG, epoch_done=interrupt)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_fit_without_validation_rows_takes_the_epochs_it_is_told(
-    base: Base, encoded: Encoded, targets: np.ndarray
+    encoder: Static, encoded: Encoded, targets: np.ndarray
 ) -> None:
-    fitted = fit(base, encoded, targets, np.arange(ROWS), NONE, CONFIG, stop_after=3)
+    fitted = fit(encoder, encoded, targets, np.arange(ROWS), NONE, CONFIG, stop_after=3)
     assert fitted.epochs == len(fitted.history) == 3
 
 
@@ -251,9 +253,9 @@ def test_small_data_get_more_epochs() -> None:
     assert planned_epochs(100_000, config) == 12
 
 
-def test_a_feature_that_never_varies_has_no_say(base: Base) -> None:
+def test_a_feature_that_never_varies_has_no_say(encoder: Static) -> None:
     features = np.array([[0.3, 1.0], [0.3, 2.0], [0.3, 3.0]], np.float32)
-    network = new_network(base, features, 2, CONFIG).eval()
+    network = encoder.new_network(features, 2, CONFIG).eval()
     ids = torch.ones(2, 1, dtype=torch.int64)
     with torch.no_grad():
         constant = network(ids, torch.tensor([[0.3, 2.0], [99.0, 2.0]]))

@@ -10,16 +10,22 @@ from torch.nn import functional as F
 from router_model.base import Base
 from router_model.network import Network
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.static import Static
 from router_model.training.module import WARM_UP_STEPS, Module, gain_variance, masked_loss
 
 NAN = float("nan")
 
 
-def network(tiers: int = 2) -> Network:
+CONFIG = TrainConfig()
+
+
+def module(total_steps: int) -> Module:
+    """A network of two tiers over a table drawn at random, in training."""
     table = np.random.default_rng(0).integers(-127, 128, (30, 6)).astype(np.int8)
     base = Base(table, np.full(6, 0.01, np.float32), np.zeros(30, np.float32), "", "made here")
     torch.manual_seed(0)
-    return Network(base, torch.zeros(3), torch.ones(3), tiers)
+    network = Network(base, torch.zeros(3), torch.ones(3), tiers=2)
+    return Module(network, Static(base).parameter_groups(network, CONFIG), CONFIG.seed, total_steps)
 
 
 def test_unknown_targets_give_no_gradient() -> None:
@@ -68,10 +74,10 @@ def test_a_logit_whose_target_is_unknown_has_no_say(value: float, hidden: int) -
 
 
 def test_rows_of_unknown_targets_leave_the_tables_as_they_were() -> None:
-    module = Module(network(), TrainConfig(), total_steps=100)
+    made = module(total_steps=100)
     ids, features = torch.tensor([[4, 5], [8, 9]]), torch.zeros(2, 3)
-    masked_loss(module.network(ids, features), torch.tensor([[1.0, NAN], [NAN, NAN]])).backward()
-    gradient = module.network.wide.weight.grad
+    masked_loss(made.network(ids, features), torch.tensor([[1.0, NAN], [NAN, NAN]])).backward()
+    gradient = made.network.wide.weight.grad
     assert gradient is not None
     assert gradient[[4, 5], 0].abs().min() > 0
     assert gradient[[4, 5], 1].abs().max() == 0.0
@@ -79,26 +85,22 @@ def test_rows_of_unknown_targets_leave_the_tables_as_they_were() -> None:
 
 
 def test_every_parameter_is_learned_at_its_own_rate_and_decays_at_it() -> None:
-    module = Module(network(), TrainConfig(), total_steps=100)
-    groups = module.configure_optimizers()["optimizer"].param_groups
+    made = module(total_steps=100)
+    groups = made.configure_optimizers()["optimizer"].param_groups
     held = [id(parameter) for group in groups for parameter in group["params"]]
-    assert sorted(held) == sorted(id(parameter) for parameter in module.network.parameters())
-    config = module.config
-    rates = [config.token_learning_rate, config.wide_learning_rate, config.learning_rate]
+    assert sorted(held) == sorted(id(parameter) for parameter in made.network.parameters())
+    rates = [CONFIG.token_learning_rate, CONFIG.wide_learning_rate, CONFIG.learning_rate]
     assert [group["initial_lr"] for group in groups] == rates
-    assert [group["weight_decay"] for group in groups] == [
-        0.0,
-        config.wide_weight_decay,
-        config.weight_decay,
-    ]
+    decays = [0.0, CONFIG.wide_weight_decay, CONFIG.weight_decay]
+    assert [group["weight_decay"] for group in groups] == decays
 
 
 def test_the_rate_warms_up_then_decays_and_stays_above_zero() -> None:
-    optimizers = Module(network(), TrainConfig(), total_steps=200).configure_optimizers()
+    optimizers = module(total_steps=200).configure_optimizers()
     schedule = optimizers["lr_scheduler"]["scheduler"]
     rates = []
     for _ in range(300):
-        rates.append(schedule.get_last_lr()[2] / TrainConfig().learning_rate)
+        rates.append(schedule.get_last_lr()[2] / CONFIG.learning_rate)
         optimizers["optimizer"].step()
         schedule.step()
     assert rates[0] == pytest.approx(1 / WARM_UP_STEPS)

@@ -11,7 +11,7 @@ from router_model.data.records import Record, parse_record
 from router_model.data.simulate import Logging, log, probabilities
 from router_model.errors import DataError
 from router_model.ladder import Ladder
-from router_model.training.dataset import encode
+from router_model.training.encoders.static import Static
 from router_model.training.propensity import Propensity, feedback_rates, propensities
 
 WORDS = "market engine garden window paper river prove theorem summarise table hello weather".split()
@@ -25,8 +25,9 @@ def whole(count: int) -> list[Record]:
 
 
 def found(records: list[Record], ladder: Ladder, base: Base, **settings: Any) -> Propensity:
-    encoded = encode([record.prompt for record in records], base, 128)
-    return propensities(records, ladder, encoded, group(records), base, **settings)
+    encoder = Static(base, 128)
+    encoded = encoder.encode([record.prompt for record in records])
+    return propensities(records, ladder, encoded, group(records), encoder, **settings)
 
 
 def test_a_logged_propensity_is_taken_as_it_is_and_the_other_tiers_are_not_known(

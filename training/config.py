@@ -12,6 +12,7 @@ class TrainConfig:
     """Settings of one training run; validated when built.
 
     Attributes:
+        encoder: kind of the network, by its name in training/encoders/registry.py.
         seed: of folds, weights, batches and resamples; the same seed, data and machine give the same router.
         quality: the default dial, share of the strongest tier's quality to keep, in (0, 1].
         bar: outcome from which an answer is sufficient, in (0, 1].
@@ -37,6 +38,7 @@ class TrainConfig:
         confidence: of every interval and of the guard, in (0.5, 1).
     """
 
+    encoder: str = "static"
     seed: int = 0
     quality: float = 0.95
     bar: float = 0.5
@@ -59,6 +61,8 @@ class TrainConfig:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.encoder, str) and self.encoder):
+            raise ConfigError(f"--encoder {self.encoder!r:.40}: give a name, such as static")
         within = {
             "seed": (0, 2**31 - 1),
             "quality": (1e-9, 1),
@@ -82,6 +86,8 @@ class TrainConfig:
             "confidence": (0.51, 0.9999),
         }
         for field in dataclasses.fields(self):
+            if field.name not in within:
+                continue
             value = getattr(self, field.name)
             if value is None and field.name == "margin":
                 continue

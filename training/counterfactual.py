@@ -14,12 +14,12 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.base import Base
 from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.logged import Logged
 from router_model.training.evaluation.off_policy import doubly_robust
 from router_model.training.evaluation.support import TierSupport, measure_support
@@ -31,7 +31,7 @@ SUPPORTED = 0.95  # least share of requests that the log must have been able to 
 
 
 def counterfactual(
-    prepared: Prepared, ladder: Ladder, config: TrainConfig, base: Base
+    prepared: Prepared, ladder: Ladder, config: TrainConfig, encoder: Encoder
 ) -> tuple[NDArray[np.int64], Labels]:
     """Rows int64 [M] to measure policies on, and their labels, of which no outcome is unknown.
 
@@ -45,14 +45,16 @@ def counterfactual(
     complete = np.flatnonzero(prepared.labels.complete)
     if len(complete) >= MIN_ROWS or not _is_log(prepared):
         return complete, prepared.labels.take(complete)
-    propensity = propensities(prepared.records, ladder, prepared.encoded, prepared.groups, base, config.seed)
+    propensity = propensities(
+        prepared.records, ladder, prepared.encoded, prepared.groups, encoder, config.seed
+    )
     rows = np.flatnonzero(propensity.tier >= 0)
     log = prepared.take(rows)
     propensity = propensity.take(rows)
     _check_support(propensity, log.groups, ladder, config.confidence)
     paid = log.labels.cost_usd[np.arange(len(rows)), propensity.tier]
     logged = Logged.fit(
-        propensity, log.labels.outcomes, paid, covariates(log.encoded, base), log.groups, config.seed
+        propensity, log.labels.outcomes, paid, covariates(log.encoded, encoder), log.groups, config.seed
     )
     return rows, dataclasses.replace(log.labels, outcomes=contributions(logged))
 

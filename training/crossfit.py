@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from router_model.base import Base
 from router_model.data.split import folds, holdout
 from router_model.errors import DataError, FileError
 from router_model.files import replace_file
-from router_model.network import Network
 from router_model.training.calibrate import Calibration, calibrate, calibrate_together
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class CrossFitted:
         epochs: of the final fit.
     """
 
-    network: Network
+    network: nn.Module
     calibration: Calibration
     probabilities: Floats
     history: list[list[dict[str, float]]]
@@ -52,7 +52,7 @@ class CrossFitted:
 
 
 def crossfit(
-    base: Base,
+    encoder: Encoder,
     encoded: Encoded,
     targets: Floats,
     groups: NDArray[np.int64],
@@ -84,15 +84,15 @@ def crossfit(
         if single_share(targets[rows]) > 0.5:
             # The loss turns before what sets tiers apart is learnt, which is little of it: no early stop.
             epochs = planned_epochs(len(rows), config)
-            fitted = part.fit(base, encoded, targets, rows, NO_ROWS, config, stop_after=epochs)
+            fitted = part.fit(encoder, encoded, targets, rows, NO_ROWS, config, stop_after=epochs)
         else:
             held = holdout(groups[rows], config.validation, config.seed + fold)
-            fitted = part.fit(base, encoded, targets, rows[~held], rows[held], config)
+            fitted = part.fit(encoder, encoded, targets, rows[~held], rows[held], config)
         logits[out] = predict(fitted.network, encoded, out)
         parts.append(fitted)
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
     final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))
-    whole = final.fit(base, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
+    whole = final.fit(encoder, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
     return CrossFitted(
         network=whole.network,
         calibration=_calibrated(logits, targets),
@@ -135,7 +135,7 @@ class _Part:
 
     def fit(
         self,
-        base: Base,
+        encoder: Encoder,
         encoded: Encoded,
         targets: Floats,
         rows: NDArray[np.int64],
@@ -144,7 +144,7 @@ class _Part:
         stop_after: int | None = None,
     ) -> Fitted:
         return fit(
-            base,
+            encoder,
             encoded,
             targets,
             rows,

@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from router_model import tokens
-from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
-from router_model.base import Base
+from router_model.bag import Pairs
 from router_model.features import featurize
 from router_model.prompt import Prompt
 
@@ -52,14 +51,22 @@ class Encoded:
         return Encoded(self.ids.take(rows), self.features[rows], self.pairs)
 
 
-def encode(prompts: Sequence[Prompt], base: Base, max_tokens: int) -> Encoded:
+def encode(
+    prompts: Sequence[Prompt], tokenizer_json: str, max_tokens: int, pairs: Pairs | None = None
+) -> Encoded:
     """Tokenise and measure ``prompts`` as serving does."""
-    tokenizer = tokens.load(base.tokenizer_json)
+    tokenizer = tokens.load(tokenizer_json)
     return Encoded(
         ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(max_tokens),
         features=np.array([featurize(prompt) for prompt in prompts], np.float32),
-        pairs=Pairs(len(base.table), PAIR_IDS, PAIRED_HEAD),
+        pairs=pairs,
     )
+
+
+def moments(features: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each feature, float32 [F] both, of [N, F]."""
+    exact = features.astype(np.float64)
+    return torch.from_numpy(exact.mean(axis=0)).float(), torch.from_numpy(exact.std(axis=0)).float()
 
 
 class EpochShuffle(Sampler[int]):

@@ -1,122 +1,96 @@
-"""A network to an ONNX graph: pooling is linear, so the first layer folds into the token table.
+"""What the export of every encoder shares: the graph's contract, and the checks that it has to pass.
 
-The folded table [V, 64] holds, for each token, its weight times its addend to the hidden layer's input and to
-each tier's logit. Two columns a tier carry the wide part past the ReLU, which shifted by so much that it is
-positive passes through unchanged: so one table, one sum and one head do the work of both parts.
-
-Quantised, the table is int8 with a step per column. The wide part goes straight to the logits, where a step
-would show: its second column holds what rounding the first left out. ONNX Runtime sums int8 rows fastest as
-a product of integers with ones, which saturates on no processor.
-
-A decision costs more by the number of nodes than by their arithmetic, so the graph has few:
-
-- The sum becomes a mean in one node. The last column sums the token weights times a factor
-  so large that it is the row's length to within 1e-6; ``LpNormalization`` divides by that length, and
-  the next product multiplies by the factor again. A row without tokens stays zero.
-- A ``Gemm`` and a ``HardSigmoid``, which ONNX Runtime runs as one node, standardise and clip the features;
-  a column of ones beside them brings the bias.
-
-V: ids of tokens and pairs, B: prompts, T: tokens, F: features, K: tiers.
+N, B: prompts, T: tokens, F: features, K: tiers, D: columns of the embedding.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from router_model.errors import ExportError
-from router_model.network import PAD, WIDTH, Network
 from router_model.session import Session
 from router_model.training.calibrate import Calibration
 from router_model.training.dataset import Encoded
+from router_model.training.encoders.encoder import Exported
 from router_model.training.fit import predict
 
 OPSET, IR_VERSION = 17, 8  # of 2022: read by every ONNX Runtime from 1.12
-DOMINANCE = 1000  # of the total of the weights over the longest row
-MAX_SHIFT = 32.0  # logits: of a wide part below -32 the tier's probability is 0 to 13 digits
-WIDE_COLUMNS = 0.1  # their mean in the embedding, whose likeness the hidden units are to decide
 FLOAT_TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.02
 ORDER_TOLERANCE = 0.005  # of APGR
 CHECKED_ROWS = 2000
 BLOCK_ROWS = 128
 
-Floats = NDArray[np.float32]
 
+def model(
+    nodes: Sequence[onnx.NodeProto], constants: Mapping[str, Any], features: int, tiers: int, width: int
+) -> bytes:
+    """A router's graph of ``nodes``, from token_ids [B, T] and features [B, F] to the outputs.
 
-@dataclass(frozen=True)
-class Folded:
-    """The network as the graph computes it.
-
-    Attributes:
-        table: float32 [V, 64], the last column the weight times ``dominant``; the pad's row is 0.
-        dominant: ``DOMINANCE`` times the length of the longest row, before it was weighted.
-        feature_matrix: float32 [F, F + 1], to features standardised into [0, 1] and a column of ones.
-        feature_offset: float32 [F + 1].
-        known: float32 [F + 1, 64], what the features add to the mean; the last row is the bias.
-        head: float32 [64, K], calibrated.
-        head_bias: float32 [K].
+    Args:
+        constants: arrays by the name that nodes give them.
+        features: F.
+        tiers: K, columns of sufficiency.
+        width: D, columns of embedding.
     """
-
-    table: Floats
-    dominant: float
-    feature_matrix: Floats
-    feature_offset: Floats
-    known: Floats
-    head: Floats
-    head_bias: Floats
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A checked graph.
-
-    Attributes:
-        graph: the ONNX model's bytes, without metadata.
-        precision: "int8", or "float32" where int8 lost too much.
-        checks: the largest differences that were found.
-    """
-
-    graph: bytes
-    precision: str
-    checks: dict[str, float]
+    graph = helper.make_graph(
+        nodes,
+        "router",
+        inputs=[
+            helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["B", "T"]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["B", features]),
+        ],
+        outputs=[
+            helper.make_tensor_value_info("sufficiency", TensorProto.FLOAT, ["B", tiers]),
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", width]),
+        ],
+        initializer=[numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    made = helper.make_model(
+        graph,
+        producer_name="router-model",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+    )
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())
 
 
 def export(
-    network: Network, calibration: Calibration, encoded: Encoded, ranked: list[tuple[int, int]]
+    exact: bytes,
+    small: bytes,
+    network: nn.Module,
+    calibration: Calibration,
+    encoded: Encoded,
+    ranked: Sequence[tuple[int, int]],
 ) -> Exported:
-    """Export and check on up to 2,000 rows of ``encoded``.
-
-    Args:
-        ranked: pairs of tiers whose ordering of prompts int8 must keep.
+    """The int8 graph ``small`` where it says what the float32 graph ``exact`` says, or else that.
 
     Raises:
-        ExportError: the float graph differs from the network by more than 1e-4.
+        ExportError: ``exact`` differs from the network by more than 1e-4.
     """
-    folded = fold(network, calibration)
     rows = np.linspace(0, len(encoded) - 1, min(len(encoded), CHECKED_ROWS)).astype(np.int64)
     expected = calibration(predict(network, encoded, rows))
-    graph = float_graph(folded)
-    exact = run(graph, encoded, rows)
-    float_error = float(np.abs(exact - expected).max())
+    found = run(exact, encoded, rows)
+    float_error = float(np.abs(found - expected).max())
     if not float_error <= FLOAT_TOLERANCE:
         raise ExportError(
             f"the float graph differs from the network by {float_error:.2g}, above {FLOAT_TOLERANCE:g}; "
             "report this with the versions of torch and onnxruntime"
         )
-    small = int8_graph(folded)
     rounded = run(small, encoded, rows)
     checks = {
         "float_error": float_error,
-        "int8_error": float(np.abs(rounded - exact).max()),
-        "int8_order": max(order_loss(exact, rounded, pair) for pair in ranked),
+        "int8_error": float(np.abs(rounded - found).max()),
+        "int8_order": max(order_loss(found, rounded, pair) for pair in ranked),
     }
     kept = checks["int8_error"] <= INT8_TOLERANCE and checks["int8_order"] <= ORDER_TOLERANCE
-    return Exported(small, "int8", checks) if kept else Exported(graph, "float32", checks)
+    return Exported(small, "int8", checks) if kept else Exported(exact, "float32", checks)
 
 
 def order_loss(exact: NDArray[np.float64], rounded: NDArray[np.float64], pair: tuple[int, int]) -> float:
@@ -133,115 +107,6 @@ def order_loss(exact: NDArray[np.float64], rounded: NDArray[np.float64], pair: t
     return areas[0] - areas[1]
 
 
-@torch.no_grad()
-def fold(network: Network, calibration: Calibration) -> Folded:
-    """The network and its calibration as one table, two matrices of features and one head."""
-    columns = network.table.shape[1]
-    hidden = network.hidden.weight.double()  # [H, D + F]
-    wide = network.wide.weight.double()  # [V, K]
-    deep = torch.zeros(len(wide), len(hidden), dtype=torch.float64)  # [V, H], 0 for pairs
-    deep[: len(network.table)] = network.table.double() @ hidden[:, :columns].T
-    weight = network.token.weight.double().exp().squeeze(1)  # [V]
-    weight[PAD] = 0.0
-    factor = torch.from_numpy(calibration.scale)  # [K]
-    shift = _shift(network)  # [K]
-    shrink = WIDE_COLUMNS / shift  # [K]
-    pass_on = torch.diag(1 / shrink)  # [K, K]
-    unused = torch.zeros(len(factor), 1, dtype=torch.float64)  # [K, 1], of the total
-    head = torch.cat([network.head.weight.double(), pass_on, pass_on, unused], dim=1)  # [K, 64]
-    head_bias = network.head.bias.double() - 2 * shift  # [K]
-    addend = torch.cat([deep, shrink * wide, torch.zeros_like(wide)], dim=1)  # [V, 63]
-    dominant = DOMINANCE * max(1.0, float(addend.norm(dim=1).max()))
-    total = torch.zeros(len(addend), 1, dtype=torch.float64)  # [V, 1]
-    total[: len(network.table)] = dominant
-    table = weight[:, None] * torch.cat([addend, total], dim=1)  # [V, 64]
-    feature_matrix, feature_offset, known = _fold_features(network, shift, dominant)
-    return Folded(
-        table=_float32(table),
-        dominant=dominant,
-        feature_matrix=_float32(feature_matrix),
-        feature_offset=_float32(feature_offset),
-        known=_float32(known),
-        head=_float32((head * factor[:, None]).T),
-        head_bias=_float32(head_bias * factor + torch.from_numpy(calibration.offset)),
-    )
-
-
-def _shift(network: Network) -> torch.Tensor:
-    """How far below 0 each tier's wide part can be, float64 [K]: the less, the less rounding it costs."""
-    features = network.wide_features.weight.double().abs() @ network.feature_reach.double()  # [K]
-    addends = network.wide.weight.double().abs().amax(dim=0)  # [K]
-    # Pairs add to the sum and not to the total that divides it, so a mean may pass the largest addend.
-    lowest = 4 * addends + features + network.wide_features.bias.double().abs()  # [K]
-    return lowest.clamp(0.1, MAX_SHIFT)
-
-
-def _fold_features(
-    network: Network, shift: torch.Tensor, dominant: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``feature_matrix``, ``feature_offset`` and ``known``: a reach below the mean is 0, as far above 1."""
-    columns, features = network.table.shape[1], len(network.feature_mean)
-    reach = network.feature_reach.double()  # [F]
-    slope = torch.where(reach > 0, 1 / (2 * network.feature_scale.double() * reach), 0.0)  # [F]
-    matrix = torch.zeros(features, features + 1, dtype=torch.float64)  # [F, F + 1]
-    matrix[:, :features] = torch.diag(slope)
-    offset = torch.cat([0.5 - network.feature_mean.double() * slope, torch.ones(1, dtype=torch.float64)])
-    shrink = WIDE_COLUMNS / shift  # [K]
-    wide = shrink[:, None] * network.wide_features.weight.double()  # [K, F]
-    weights = torch.cat(
-        [network.hidden.weight.double()[:, columns:], wide, torch.zeros_like(wide)]
-    )  # [63, F]
-    wide_bias = shrink * network.wide_features.bias.double() + WIDE_COLUMNS  # [K]
-    rest_bias = torch.full_like(wide_bias, WIDE_COLUMNS)  # [K]
-    bias = torch.cat([network.hidden.bias.double(), wide_bias, rest_bias]) - weights @ reach  # [63]
-    known = torch.zeros(features + 1, WIDTH, dtype=torch.float64)  # [F + 1, 64]
-    known[:features, :-1] = (2 * weights * reach).T
-    known[-1, :-1] = bias
-    known[-1, -1] = -2 * dominant  # so that the total ends at the ReLU
-    return matrix, offset, known
-
-
-def float_graph(folded: Folded) -> bytes:
-    """The graph in float32: exact, and four times the size."""
-    nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 64]
-        helper.make_node("ReduceSum", ["rows", "one"], ["sum"], keepdims=0),  # [B, 64]
-    ]
-    return _graph(nodes, {"table": folded.table}, folded)
-
-
-def int8_graph(folded: Folded) -> bytes:
-    """The graph with the table in int8, summed in integers."""
-    tiers = len(folded.head_bias)
-    first, rest = slice(-1 - 2 * tiers, -1 - tiers), slice(-1 - tiers, -1)
-    table, step = _quantised(folded.table)  # [V, 64], [64]
-    table[:, rest], step[rest] = _quantised(folded.table[:, first] - table[:, first] * step[first])
-    # A text of light tokens alone has a mean all the same.
-    table[:, -1] = np.where(folded.table[:, -1] > 0, np.maximum(table[:, -1], 1), 0)
-    nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 64]
-        helper.make_node("Clip", ["token_ids", "none", "one_token"], ["present"]),  # int32 [B, T]
-        helper.make_node("Cast", ["present"], ["ones"], to=TensorProto.UINT8),  # uint8 [B, T]
-        helper.make_node("Unsqueeze", ["ones", "one"], ["ones_row"]),  # uint8 [B, 1, T]
-        helper.make_node("MatMulInteger", ["ones_row", "rows"], ["integer_row"]),  # int32 [B, 1, 64]
-        helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 64]
-        helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 64]
-    ]
-    constants = {
-        "table": table,
-        "step": step,
-        "none": np.array(0, np.int32),
-        "one_token": np.array(1, np.int32),
-    }
-    return _graph(nodes, constants, folded)
-
-
-def _quantised(table: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Rows [V, N] in steps of each column, and the steps [N]."""
-    step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [N]
-    return np.rint(table / step).astype(np.int8), step
-
-
 def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sufficiency float64 [len(rows), K] as ONNX Runtime computes it."""
     session = Session(graph)
@@ -250,54 +115,3 @@ def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.f
         ids, features = encoded.block(rows[start : start + BLOCK_ROWS])
         blocks.append(session.sufficiency(ids.numpy().astype(np.uint32), features.numpy()))
     return np.concatenate(blocks).astype(np.float64)
-
-
-def _graph(pooling: list[onnx.NodeProto], constants: dict[str, Any], folded: Folded) -> bytes:
-    """Pooling nodes that give "sum" [B, 64], its last column the total, then what both precisions share."""
-    factor = folded.dominant
-    nodes = [
-        *pooling,
-        helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 64], over the factor
-        helper.make_node("Gemm", ["features", "feature_matrix", "feature_offset"], ["line"]),  # [B, F + 1]
-        helper.make_node("HardSigmoid", ["line"], ["clipped"], alpha=1.0, beta=0.0),  # [B, F + 1]
-        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 64]
-        helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 64]
-        helper.make_node("Gemm", ["embedding", "head", "head_bias"], ["logits"]),  # [B, K]
-        helper.make_node("Sigmoid", ["logits"], ["sufficiency"]),  # [B, K]
-    ]
-    constants = {
-        **constants,
-        "feature_matrix": folded.feature_matrix,
-        "feature_offset": folded.feature_offset,
-        "known": folded.known,
-        "head": folded.head,
-        "head_bias": folded.head_bias,
-        "one": np.array([1], np.int64),
-    }
-    features, width = len(folded.feature_matrix), len(folded.head)
-    graph = helper.make_graph(
-        nodes,
-        "router",
-        inputs=[
-            helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["B", "T"]),
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["B", features]),
-        ],
-        outputs=[
-            helper.make_tensor_value_info("sufficiency", TensorProto.FLOAT, ["B", folded.head.shape[1]]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", width]),
-        ],
-        initializer=[numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(
-        graph,
-        producer_name="router-model",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-    )
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
-
-
-def _float32(tensor: torch.Tensor) -> Floats:
-    array: Floats = tensor.float().numpy()
-    return array

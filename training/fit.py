@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.typing import NDArray
+from torch import nn
 
-from router_model.base import Base
 from router_model.errors import FileError, TrainingError, one_line
 from router_model.files import replace_file
-from router_model.network import Network
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.module import Module
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Fitted:
         history: per epoch, the training loss and, where rows were held out, the validation loss.
     """
 
-    network: Network
+    network: nn.Module
     epochs: int
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def one_thread() -> Iterator[None]:
 
 @one_thread()
 def fit(
-    base: Base,
+    encoder: Encoder,
     encoded: Encoded,
     targets: NDArray[np.float64],
     train_rows: NDArray[np.int64],
@@ -89,7 +89,7 @@ def fit(
         FileError: ``checkpoints`` cannot be written.
     """
     torch.manual_seed(config.seed)
-    network = new_network(base, encoded.features[train_rows], targets.shape[1], config)
+    network = encoder.new_network(encoded.features[train_rows], targets.shape[1], config)
     finished = checkpoints / "finished.pt" if checkpoints else None
     if finished and finished.is_file():
         return _finished(network, finished)
@@ -97,7 +97,8 @@ def fit(
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
     penalty = config.gain_penalty * single_share(targets[train_rows]) / len(train_rows)
-    module = Module(network, config, steps * epochs, penalty)
+    groups = encoder.parameter_groups(network, config)
+    module = Module(network, groups, config.seed, steps * epochs, penalty)
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:
@@ -110,7 +111,7 @@ def fit(
     return Fitted(network.eval(), best.epoch, best.history)
 
 
-def _finished(network: Network, path: Path) -> Fitted:
+def _finished(network: nn.Module, path: Path) -> Fitted:
     """A fit that an earlier, interrupted run brought to its end."""
     kept = _load(path)
     try:
@@ -143,23 +144,16 @@ def single_share(targets: NDArray[np.float64]) -> float:
     return single / max(1, single + PAIRED * several)
 
 
-def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
-    """An untrained network whose features are standardised by those of its training rows, [N, F]."""
-    exact = features.astype(np.float64)
-    mean = torch.from_numpy(exact.mean(axis=0)).float()  # [F]
-    deviation = torch.from_numpy(exact.std(axis=0)).float()  # [F]
-    return Network(base, mean, deviation, tiers, config.dropout)
-
-
 @one_thread()
 @torch.no_grad()
-def predict(network: Network, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Logits float64 [len(rows), K] of some rows."""
-    logits = np.empty((len(rows), network.head.out_features))
+def predict(network: nn.Module, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logits float64 [len(rows), K] of some rows, at least one."""
     order = np.argsort(encoded.ids.lengths[rows], kind="stable")
-    for start in range(0, len(order), PREDICT_ROWS):
-        block = order[start : start + PREDICT_ROWS]
-        logits[block] = network(*encoded.block(rows[block])).numpy()
+    blocks = [
+        network(*encoded.block(rows[order[start : start + PREDICT_ROWS]])).double().numpy()
+        for start in range(0, len(order), PREDICT_ROWS)
+    ]
+    logits: NDArray[np.float64] = np.concatenate(blocks)[np.argsort(order)]
     return logits
 
 

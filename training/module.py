@@ -4,11 +4,9 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from router_model.network import Network
-from router_model.training.config import TrainConfig
 from router_model.training.dataset import Batch
 
 WARM_UP_STEPS = 20
@@ -28,18 +26,26 @@ def gain_variance(logits: Tensor) -> Tensor:
 
 
 class Module(lightning.LightningModule):
-    """A ``Network`` with AdamW, warm-up and linear decay over ``total_steps``.
+    """A network with AdamW, warm-up and linear decay over ``total_steps``.
 
     Args:
+        groups: parameters with the rates of each part, as the optimiser takes them.
+        seed: of dropout.
         gain_penalty: weight in the loss of the variance of the gain.
     """
 
     def __init__(
-        self, network: Network, config: TrainConfig, total_steps: int, gain_penalty: float = 0.0
+        self,
+        network: nn.Module,
+        groups: list[dict[str, Any]],
+        seed: int,
+        total_steps: int,
+        gain_penalty: float = 0.0,
     ) -> None:
         super().__init__()
         self.network = network
-        self.config = config
+        self.groups = groups
+        self.seed = seed
         self.total_steps = total_steps
         self.gain_penalty = gain_penalty
 
@@ -49,7 +55,7 @@ class Module(lightning.LightningModule):
         At the first batch and not before: loaders draw too, at another moment in a resumed epoch.
         """
         if batch_idx == 0:
-            torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+            torch.manual_seed(self.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one batch."""
@@ -68,22 +74,8 @@ class Module(lightning.LightningModule):
         self.log("validation_loss", loss, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
-        """AdamW: the token tables learn faster, since each row is seen seldom."""
-        network, config = self.network, self.config
-        tables = [network.token.weight, network.wide.weight]
-        named = {id(parameter) for parameter in tables}
-        dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
-                {
-                    "params": [network.wide.weight],
-                    "lr": config.wide_learning_rate,
-                    "weight_decay": config.wide_weight_decay,
-                },
-                {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
-            ]
-        )
+        """AdamW over the parameter groups."""
+        optimizer = torch.optim.AdamW(self.groups)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.base import Base
 from router_model.data.groups import group
 from router_model.data.labels import Labels, label
 from router_model.data.readers import Reading, read_records
@@ -17,7 +16,8 @@ from router_model.data.records import Record
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
-from router_model.training.dataset import Encoded, encode
+from router_model.training.dataset import Encoded
+from router_model.training.encoders.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def read_all(paths: Iterable[str | Path], reading: Reading) -> list[Record]:
     return [record for path in paths for record in read_records(path, reading)]
 
 
-def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base: Base) -> Prepared:
+def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, encoder: Encoder) -> Prepared:
     """Label, group and encode; records that tell this ladder nothing are left out.
 
     An answer of one of its models that nobody marked stays: it tells how the log chose.
@@ -75,7 +75,7 @@ def prepare(records: Sequence[Record], ladder: Ladder, config: TrainConfig, base
             raise DataError(
                 f"tier {name!r}: no row has an outcome for its models ({models}); mend their names"
             )
-    encoded = encode([record.prompt for record in records], base, config.max_tokens)
+    encoded = encoder.encode([record.prompt for record in records])
     return Prepared(records, labels, group(records), encoded)
 
 

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from router_model.base import Base
 from router_model.data.records import Record
 from router_model.data.split import folds
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.training.dataset import Encoded
-from router_model.training.evaluation.embeddings import frozen
+from router_model.training.encoders.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ def propensities(
     ladder: Ladder,
     encoded: Encoded,
     groups: NDArray[np.int64],
-    base: Base,
+    encoder: Encoder,
     seed: int = 0,
 ) -> Propensity:
     """The logged choices of ``records`` and their probabilities.
@@ -98,7 +97,7 @@ def propensities(
     unknown = answered[np.isnan(logged[answered])]
     if unknown.size:
         logger.info("%d choices have no logged propensity, which is estimated", unknown.size)
-        inputs = covariates(encoded.take(unknown), base)
+        inputs = covariates(encoded.take(unknown), encoder)
         estimated = estimate_choices(inputs, tier[unknown], groups[unknown], len(ladder), seed)
         chosen[unknown] = np.clip(estimated, RAREST, 1.0)
     by_choice = (tier >= 0) & (known.sum(axis=1) <= 1)  # [N], whose outcome is known by the choice alone
@@ -108,13 +107,13 @@ def propensities(
     return Propensity(tier, chosen, observed, feedback, bool(unknown.size))
 
 
-def covariates(encoded: Encoded, base: Base) -> Floats:
+def covariates(encoded: Encoded, encoder: Encoder) -> Floats:
     """What choices and outcomes are estimated from, float64 [N, C].
 
     The features, each one-hot over 20 bins of equal counts, and the frozen embedding, standardised and
     shrunk so that its columns together weigh as much as one.
     """
-    embedding = frozen(encoded.ids, base)  # [N, D]
+    embedding = encoder.embeddings(encoded)  # [N, D]
     spread = embedding.std(axis=0)
     scaled = (embedding - embedding.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     bins = [_one_hot(column) for column in encoded.features.T.astype(np.float64)]

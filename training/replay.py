@@ -17,7 +17,8 @@ from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder
 from router_model.policy import Dial
 from router_model.router import Router
-from router_model.training.dataset import encode
+from router_model.training.encoders.encoder import Encoder
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.logged import Logged
 from router_model.training.evaluation.off_policy import (
     ESTIMATORS,
@@ -138,7 +139,7 @@ def replay(
     tell("reading", 0.0)
     records = read_all(paths, reading)
     tell("estimating", 0.2)
-    answered, logged = read_logged(records, router.ladder, base or Base.default(), seed)
+    answered, logged = read_logged(records, router.ladder, Static(base or Base.default(), MAX_TOKENS), seed)
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
     decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
@@ -170,7 +171,7 @@ def replay(
 
 
 def read_logged(
-    records: Sequence[Record], ladder: Ladder, base: Base, seed: int
+    records: Sequence[Record], ladder: Ladder, encoder: Encoder, seed: int
 ) -> tuple[list[Record], Logged]:
     """The records that one tier has answered, and what the estimators need of them.
 
@@ -179,8 +180,8 @@ def read_logged(
     """
     if not records:
         raise DataError("the logs hold no record; give at least one row")
-    groups, encoded = group(records), encode([record.prompt for record in records], base, MAX_TOKENS)
-    propensity = propensities(records, ladder, encoded, groups, base, seed)
+    groups, encoded = group(records), encoder.encode([record.prompt for record in records])
+    propensity = propensities(records, ladder, encoded, groups, encoder, seed)
     rows = np.flatnonzero(propensity.tier >= 0)
     if not rows.size:
         raise DataError(
@@ -194,7 +195,7 @@ def read_logged(
             len(records),
         )
     answered, propensity = [records[row] for row in rows.tolist()], propensity.take(rows)
-    labels, inputs = label(answered, ladder), covariates(encoded.take(rows), base)
+    labels, inputs = label(answered, ladder), covariates(encoded.take(rows), encoder)
     paid = labels.cost_usd[np.arange(rows.size), propensity.tier]
     return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
 

@@ -27,12 +27,13 @@ from router_model.training.config import TrainConfig
 from router_model.training.counterfactual import counterfactual
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
-from router_model.training.dataset import encode
+from router_model.training.encoders.encoder import Encoder, Exported
+from router_model.training.encoders.registry import load
 from router_model.training.evaluation.domination import DroppedTier, dominated, relabelled, without_tiers
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import make_folder, write_report
-from router_model.training.export import Exported, export, run
+from router_model.training.export import run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,8 @@ def train(
         RouterModelError: data, settings or files are not usable, or training failed; ``out`` is untouched.
     """
     started = time.monotonic()
-    config, base, out = config or TrainConfig(), base or Base.default(), Path(out)
+    config, out = config or TrainConfig(), Path(out)
+    encoder = load(config, base)
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
     if out.is_dir():
@@ -141,20 +143,20 @@ def train(
     if report:
         make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
-    prepared = prepare(read_all(paths, reading), ladder, config, base)
+    prepared = prepare(read_all(paths, reading), ladder, config, encoder)
     dropped: tuple[DroppedTier, ...] = ()
     if not keep_dominated:
         dropped = dominated(prepared.records, prepared.labels, prepared.groups, ladder, config)
     if dropped:
-        prepared, ladder = without_dropped(dropped, prepared, ladder, config, base)
+        prepared, ladder = without_dropped(dropped, prepared, ladder, config, encoder)
     fingerprint = data_fingerprint(prepared.records)
-    state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, base))
+    state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, encoder))
     try:
-        built = build(prepared, ladder, config, base, state=state, stage_done=stage_done)
+        built = build(prepared, ladder, config, encoder, state=state, stage_done=stage_done)
     except (DataError, TrainingError):  # it would fail again: there is nothing to go on with
         shutil.rmtree(state)
         raise
-    exported = _export(built, prepared, len(ladder))
+    exported = _export(built, prepared, len(ladder), encoder)
     judged = judge_built(built, prepared)
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     data: dict[str, Any] = {
@@ -166,7 +168,7 @@ def train(
         "groups": len(np.unique(prepared.groups)),
         "dropped_tiers": [asdict(tier) for tier in dropped],
     }
-    manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
+    manifest = _manifest(built, exported, evaluation, prepared, ladder, config, encoder, data)
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
@@ -192,17 +194,17 @@ def build(
     prepared: Prepared,
     ladder: Ladder,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     *,
     state: Path | None = None,
     stage_done: StageDone | None = None,
 ) -> Built:
     """Fit, calibrate and measure; raises as its parts do, but before any work that takes long."""
     check_targets(prepared.labels.sufficient)
-    rows, labels = counterfactual(prepared, ladder, config, base)
+    rows, labels = counterfactual(prepared, ladder, config, encoder)
     check_rows(labels.outcomes, labels.cost_usd)
     fitted = crossfit(
-        base,
+        encoder,
         prepared.encoded,
         prepared.labels.sufficient,
         prepared.groups,
@@ -240,29 +242,24 @@ def peak_memory_mb() -> float:
 
 
 def without_dropped(
-    dropped: Sequence[DroppedTier], prepared: Prepared, ladder: Ladder, config: TrainConfig, base: Base
+    dropped: Sequence[DroppedTier], prepared: Prepared, ladder: Ladder, config: TrainConfig, encoder: Encoder
 ) -> tuple[Prepared, Ladder]:
     """The rows and the ladder without the dropped tiers, each of which is named in a warning."""
     for tier in dropped:
         logger.warning("%s; it leaves the ladder, unless --keep-dominated", tier)
     ladder = without_tiers(ladder, dropped)
     records = relabelled(prepared.records, {tier.tier: tier.successor for tier in dropped})
-    return prepare(records, ladder, config, base), ladder
+    return prepare(records, ladder, config, encoder), ladder
 
 
-def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base) -> str:
-    run_of = repr(
-        (data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning"))
-    )
-    digest = hashlib.sha256(run_of.encode())
-    for array in (base.table, base.scale, base.log_weight):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, encoder: Encoder) -> str:
+    run_of = repr((data, ladder, config, encoder.fingerprint, version("torch"), version("lightning")))
+    return hashlib.sha256(run_of.encode()).hexdigest()
 
 
-def _export(built: Built, prepared: Prepared, tiers: int) -> Exported:
+def _export(built: Built, prepared: Prepared, tiers: int, encoder: Encoder) -> Exported:
     pairs = [(cheap, tiers - 1) for cheap in range(tiers - 1)]
-    return export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
+    return encoder.export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
 
 
 def _report(
@@ -296,20 +293,20 @@ def _manifest(
     prepared: Prepared,
     ladder: Ladder,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     data: dict[str, Any],
 ) -> Manifest:
-    probes = encode([read(text) for text in PROBES], base, config.max_tokens)
+    probes = encoder.encode([read(text) for text in PROBES])
     given = run(exported.graph, probes, np.arange(len(PROBES)))
     calibration = built.fitted.calibration
     # Figures that do not exist, such as APGR where two tiers do equally well, are null.
     held_out = json.loads(json.dumps(asdict(evaluation)), parse_constant=lambda _: None)
     return Manifest(
         ladder=ladder,
-        tokenizer_json=base.tokenizer_json,
-        max_tokens=config.max_tokens,
-        pairs=prepared.encoded.pairs,
-        encoder="static",
+        tokenizer_json=encoder.tokenizer_json,
+        max_tokens=encoder.max_tokens,
+        pairs=encoder.pairs,
+        encoder=encoder.name,
         precision=exported.precision,
         relative_cost=built.relative_cost,
         output_tokens=tuple(prepared.labels.output_tokens.tolist()),
@@ -324,6 +321,6 @@ def _manifest(
             "folds": config.folds,
         },
         metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
-        data=data | {"base": base.source},
+        data=data | {"base": encoder.source},
         versions={name: version(name) for name in LIBRARIES},
     )

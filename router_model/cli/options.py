@@ -36,6 +36,9 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
     """The settings of ``TrainConfig`` that both training commands take."""
     options = [
         click.option(
+            "--encoder", default="static", show_default=True, help="Kind of the network, by its name."
+        ),
+        click.option(
             "--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."
         ),
         click.option(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.base import Base
 from router_model.data.split import folds, holdout
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.training.calibrate import calibrate
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone, check_targets
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.compare import ROUTER, Ranked, rank
 from router_model.training.fit import fit, predict
@@ -55,7 +55,7 @@ def controls(
     prepared: Prepared,
     ladder: Ladder,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     rankings: Sequence[Ranked],
     stage_done: StageDone | None = None,
 ) -> list[Control]:
@@ -70,9 +70,9 @@ def controls(
     tasks = _largest_tasks(prepared)
     done = _counted(stage_done, 1 + len(tasks))
     return [
-        shuffled_labels(prepared, ladder, config, base, done),
+        shuffled_labels(prepared, ladder, config, encoder, done),
         task_identity(rankings if len(_tasks(prepared)) > 1 else ()),
-        leave_one_task_out(prepared, ladder, tasks, config, base, done),
+        leave_one_task_out(prepared, ladder, tasks, config, encoder, done),
     ]
 
 
@@ -80,7 +80,7 @@ def shuffled_labels(
     prepared: Prepared,
     ladder: Ladder,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     part_done: Callable[[str], None] = lambda name: None,
 ) -> Control:
     """Train and judge on labels that were dealt to other rows: any order found is a leak or a mistake.
@@ -100,7 +100,7 @@ def shuffled_labels(
     dealt = dataclasses.replace(prepared, labels=labels)
     judged = folds(dealt.groups, 2, config.seed) == 0
     inside, rest = np.flatnonzero(judged & labels.complete), np.flatnonzero(~judged)
-    found = _ranked(dealt, _single_fit(dealt, rest, inside, config, base), inside, ladder, config)
+    found = _ranked(dealt, _single_fit(dealt, rest, inside, config, encoder), inside, ladder, config)
     outside = [one for one in found if one.apgr_interval[0] > 0.5 or one.apgr_interval[1] < 0.5]
     if all(np.isnan(one.apgr) for one in found):
         return Control("shuffled labels", None, "not run: no tier has a gap to recover", {ROUTER: found})
@@ -137,7 +137,7 @@ def leave_one_task_out(
     ladder: Ladder,
     tasks: Sequence[str],
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     part_done: Callable[[str], None] = lambda name: None,
 ) -> Control:
     """Train without a task and its near-duplicates, judge on it: what is left where traffic is new."""
@@ -150,7 +150,7 @@ def leave_one_task_out(
         rest = np.flatnonzero(~np.isin(prepared.groups, prepared.groups[own]))
         try:
             check_targets(prepared.labels.sufficient[rest])
-            scores = _single_fit(prepared, rest, inside, config, base)
+            scores = _single_fit(prepared, rest, inside, config, encoder)
         except DataError as error:
             logger.warning("without the task %s: %s", task, error)
             continue
@@ -170,11 +170,13 @@ def _by_task(found: dict[str, list[Ranked]]) -> str:
     )
 
 
-def _single_fit(prepared: Prepared, rest: Rows, inside: Rows, config: TrainConfig, base: Base) -> Floats:
+def _single_fit(
+    prepared: Prepared, rest: Rows, inside: Rows, config: TrainConfig, encoder: Encoder
+) -> Floats:
     """Probabilities float64 [len(inside), K] by one network fitted on ``rest``."""
     targets = prepared.labels.sufficient
     held = holdout(prepared.groups[rest], config.validation, config.seed)
-    network = fit(base, prepared.encoded, targets, rest[~held], rest[held], config).network
+    network = fit(encoder, prepared.encoded, targets, rest[~held], rest[held], config).network
     calibration = calibrate(predict(network, prepared.encoded, rest[held]), targets[rest[held]])
     return calibration(predict(network, prepared.encoded, inside))
 

@@ -15,6 +15,7 @@ from router_model.files import replace_file
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
+from router_model.training.encoders.registry import load
 from router_model.training.evaluation.baselines import BASELINES
 from router_model.training.evaluation.compare import Comparison, compare
 from router_model.training.evaluation.controls import TASK, Control
@@ -72,22 +73,23 @@ def crossval(
     Raises:
         RouterModelError: as ``train`` does.
     """
-    config, base = config or TrainConfig(), base or Base.default()
+    config = config or TrainConfig()
+    encoder = load(config, base)
     if report:
         make_folder(Path(report))
-    prepared = prepare(read_all(paths, Reading(skip_bad=skip_bad)), ladder, config, base)
+    prepared = prepare(read_all(paths, Reading(skip_bad=skip_bad)), ladder, config, encoder)
     dropped: tuple[DroppedTier, ...] = ()
     if not keep_dominated:
         # Once, on all rows: folds with ladders of their own could not be pooled. What the held-out rows give
         # away by it is which tiers there are, not which prompt needs which.
         dropped = dominated(prepared.records, prepared.labels, prepared.groups, ladder, config)
     if dropped:
-        prepared, ladder = without_dropped(dropped, prepared, ladder, config, base)
+        prepared, ladder = without_dropped(dropped, prepared, ladder, config, encoder)
     wanted = tuple(dict.fromkeys((*baselines, TASK) if controls else baselines))
     missing = {name: why for name in wanted if (why := BASELINES[name].missing())}
     able = [name for name in wanted if name not in missing]
     done = _within(stage_done, 0.0, 0.5 if controls else 1.0)
-    everything = fold_by_fold(prepared, ladder, count, able, config, base, done)
+    everything = fold_by_fold(prepared, ladder, count, able, config, encoder, done)
     folded = everything.take(np.flatnonzero(prepared.labels.complete[everything.rows]))
     evaluation = judge(folded.judged, ladder, config.resamples, config.confidence, config.seed)
     comparison = checked = None
@@ -97,7 +99,7 @@ def crossval(
         comparison = compare(folded.judged, evaluation, others, records, ladder, config, missing)
     if controls and comparison:
         done = _within(stage_done, 0.5, 1.0)
-        checked = run_controls(prepared, ladder, config, base, comparison.rankings, done)
+        checked = run_controls(prepared, ladder, config, encoder, comparison.rankings, done)
     found = CrossValidated(
         evaluation=evaluation,
         predictions=_predictions(everything, prepared, ladder),
@@ -108,7 +110,7 @@ def crossval(
     if not report:
         return found
     findings = crossval_findings(
-        folded, prepared, ladder, config, base, evaluation, dropped, comparison, checked or ()
+        folded, prepared, ladder, config, encoder, evaluation, dropped, comparison, checked or ()
     )
     return dataclasses.replace(found, report=str(write_report(Path(report), findings)))
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from router_model.base import Base
 from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint, Policy
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.compare import Comparison
 from router_model.training.evaluation.controls import Control
@@ -31,7 +31,7 @@ def crossval_findings(
     prepared: Prepared,
     ladder: Ladder,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     evaluation: Evaluation,
     dropped: Sequence[DroppedTier],
     comparison: Comparison | None,
@@ -57,7 +57,7 @@ def crossval_findings(
             facts={
                 "trained on": f"the other folds, {len(folded.by_router)} times; "
                 f"{len(prepared.records)} rows in {len(np.unique(prepared.groups))} groups in all",
-                "base encoder": base.source,
+                "base encoder": encoder.source,
                 "data fingerprint": data_fingerprint(prepared.records),
             },
         ),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.base import Base
 from router_model.data.split import folds
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
+from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.baselines import BASELINES
 from router_model.training.evaluation.judge import Judged
 from router_model.training.evaluation.metrics import centred
@@ -69,7 +69,7 @@ def fold_by_fold(
     count: int,
     baselines: Sequence[str],
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     stage_done: StageDone | None = None,
 ) -> Folded:
     """Train on all folds but one, judge that one, ``count`` times; folds never share a group.
@@ -82,8 +82,10 @@ def fold_by_fold(
     for fold in range(count):
         inside, rest = np.flatnonzero(place == fold), np.flatnonzero(place != fold)
         done = _part(stage_done, fold, count)
-        parts.append(_judge_fold(prepared, ladder, inside, rest, config, base, done))
-        others.append(_baselines(baselines, prepared.take(rest), prepared.take(inside), config, base, done))
+        parts.append(_judge_fold(prepared, ladder, inside, rest, config, encoder, done))
+        others.append(
+            _baselines(baselines, prepared.take(rest), prepared.take(inside), config, encoder, done)
+        )
     rows = np.concatenate([np.flatnonzero(place == fold) for fold in range(count)])
     return Folded(
         rows=rows,
@@ -105,10 +107,10 @@ def _judge_fold(
     inside: Rows,
     rest: Rows,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     done: StageDone | None,
 ) -> Judged:
-    built = build(prepared.take(rest), ladder, config, base, stage_done=done)
+    built = build(prepared.take(rest), ladder, config, encoder, stage_done=done)
     return Judged.by_curve(
         built.relative_cost,
         built.curve.points,
@@ -124,7 +126,7 @@ def _baselines(
     train: Prepared,
     judged: Prepared,
     config: TrainConfig,
-    base: Base,
+    encoder: Encoder,
     done: StageDone | None,
 ) -> dict[str, Floats]:
     """Probabilities float64 [M, K] of the judged rows by each baseline."""
@@ -132,7 +134,7 @@ def _baselines(
     for name in names:
         if done:
             done(f"baseline {name}", 1.0)
-        said[name] = BASELINES[name].fit(train, base, config.seed)(judged)
+        said[name] = BASELINES[name].fit(train, encoder, config.seed)(judged)
     return said
 
 

@@ -1,0 +1,65 @@
+"""The static encoder: a weighted bag of token embeddings, the fastest and the default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
+from router_model.network import Network
+from router_model.prompt import Prompt
+from router_model.training.calibrate import Calibration
+from router_model.training.config import TrainConfig
+from router_model.training.dataset import Encoded, encode, moments
+from router_model.training.encoders.distilled import Distilled
+from router_model.training.encoders.encoder import Exported
+from router_model.training.encoders.static_graph import float_graph, fold, int8_graph
+from router_model.training.export import export
+
+
+@dataclass(frozen=True)
+class Static(Distilled):
+    """``router_model.network.Network``, and its fold into one table."""
+
+    name: ClassVar[str] = "static"
+
+    @property
+    def pairs(self) -> Pairs:
+        """Ids behind the vocabulary."""
+        return Pairs(len(self.base.table), PAIR_IDS, PAIRED_HEAD)
+
+    def encode(self, prompts: Sequence[Prompt]) -> Encoded:
+        """Their tokens and pairs."""
+        return encode(prompts, self.tokenizer_json, self.max_tokens, self.pairs)
+
+    def new_network(self, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
+        """A network over the base's table."""
+        return Network(self.base, *moments(features), tiers, config.dropout)
+
+    def parameter_groups(self, network: Network, config: TrainConfig) -> list[dict[str, Any]]:
+        """The token tables learn faster, since each row is seen seldom."""
+        tables = [network.token.weight, network.wide.weight]
+        named = {id(parameter) for parameter in tables}
+        dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
+        return [
+            {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
+            {
+                "params": [network.wide.weight],
+                "lr": config.wide_learning_rate,
+                "weight_decay": config.wide_weight_decay,
+            },
+            {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+        ]
+
+    def export(
+        self,
+        network: Network,
+        calibration: Calibration,
+        encoded: Encoded,
+        ranked: Sequence[tuple[int, int]],
+    ) -> Exported:
+        """In int8, or float32 where int8 lost too much."""
+        folded = fold(network, calibration)
+        return export(float_graph(folded), int8_graph(folded), network, calibration, encoded, ranked)
