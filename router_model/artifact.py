@@ -253,7 +253,7 @@ def _check_versions(value: dict[str, Any]) -> None:
     ours = {"format": FORMAT, "prompt_version": PROMPT_VERSION, "features_version": FEATURES_VERSION}
     for key, version in ours.items():
         found = _typed(value[key], int)
-        if found != version and not (key == "format" and found == 1):
+        if found != version and (key, found) != ("format", 1):
             cure = "upgrade router-model" if found > version else "train the router again"
             raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
     if tuple(value["features"]) != FEATURES:

@@ -212,9 +212,7 @@ class Router:
         self._verify()
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, providers: str | Sequence[str] = "auto", threads: int = 1
-    ) -> "Router":
+    def load(cls, path: str | Path, *, providers: str | Sequence[str] = "auto", threads: int = 1) -> "Router":
         """Load an artifact and make sure that it gives the probabilities it was written with.
 
         Args:

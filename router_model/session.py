@@ -14,7 +14,6 @@ from router_model.frame import Frame
 from router_model.providers import CPU, runtime, started
 from router_model.tokens import Ids
 
-
 # name -> (element type, dimensions), as every router's graph has them
 INPUTS = {"token_ids": ("tensor(int32)", 2), "features": ("tensor(float)", 2)}
 OUTPUTS = {"sufficiency": ("tensor(float)", 2), "embedding": ("tensor(float)", 2)}
@@ -74,7 +73,7 @@ class Session:
         self._idle: list[_Seat] = []
 
     def one(self, token_ids: Ids, features: Sequence[float]) -> list[float]:
-        """Sufficiency [K] of one row of tokens uint32 [T] and its features [F]; T is at least 1, or 0 in a frame.
+        """Sufficiency [K] of one row of tokens uint32 [T] and its features [F]; T is 0 in a frame only.
 
         Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
         place, in a seat that one call at a time takes; list operations hand seats out without a lock.
@@ -124,7 +123,8 @@ class _Seat:
     """
 
     __slots__ = (
-        "_frame", "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows", "write_features",
+        "_frame", "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows",
+        "write_features",
     )  # fmt: skip
 
     def __init__(

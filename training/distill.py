@@ -81,7 +81,9 @@ def load_model(model: str) -> tuple[Any, str]:
         MissingExtraError: sentence-transformers is not installed.
     """
     if find_spec("sentence_transformers") is None:
-        raise MissingExtraError("a transformer needs sentence-transformers: pip install 'router-model[distill]'")
+        raise MissingExtraError(
+            "a transformer needs sentence-transformers: pip install 'router-model[distill]'"
+        )
     from sentence_transformers import SentenceTransformer
 
     named = MINILM.lower().endswith(model.lower()) and not Path(model).exists()

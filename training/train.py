@@ -306,6 +306,8 @@ def _manifest(
         tokenizer_json=encoder.tokenizer_json,
         max_tokens=encoder.max_tokens,
         pairs=encoder.pairs,
+        frame=encoder.frame,
+        providers=exported.providers,
         encoder=encoder.name,
         precision=exported.precision,
         relative_cost=built.relative_cost,

@@ -22,7 +22,7 @@ from router_model.training.dataset import Encoded, moments
 from router_model.training.encoders.encoder import Exported
 from router_model.training.encoders.head import Head
 from router_model.training.encoders.sentence import SentenceModel
-from router_model.training.encoders.transformer_graph import PROVIDERS, export
+from router_model.training.encoders.transformer_graph import export
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,6 @@ class Transformer:
         return self.model.frame
 
     @property
-    def providers(self) -> tuple[str, ...]:
-        """Of ONNX Runtime that the graph is meant for."""
-        return PROVIDERS[self.precision]
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 of the model's weights, and the precision."""
         return f"{self.model.fingerprint} {self.precision}"
@@ -105,8 +100,7 @@ class Transformer:
 
     def embeddings(self, encoded: Encoded) -> NDArray[np.float64]:
         """The model's embedding of each row, float64 [N, D]."""
-        assert encoded.embeddings is not None
-        return encoded.embeddings.astype(np.float64)
+        return self._embed(encoded.ids).astype(np.float64)
 
     def new_network(self, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Head:
         """A head over the model's embedding."""
@@ -131,4 +125,3 @@ class Transformer:
     ) -> Exported:
         """The model, the head and the calibration as one graph."""
         return export(self.model.network, network, calibration, encoded, self.precision)
-
