@@ -143,7 +143,8 @@ class _Seat:
         """Memory for so many tokens, kept in ``rows``."""
         if self._pairs:
             bag = Bag(self._pairs, size)
-            ids, fill = bag.ids, bag.fill
+            ids = bag.ids
+            fill: Callable[[Ids], None] = bag.fill
         elif self._frame:
             ids, fill = self._frame.memory(size)
         else:

@@ -113,10 +113,13 @@ def int8(exact: bytes) -> bytes:
 def float16(exact: bytes) -> bytes:
     """The graph in float16 between inputs and outputs that stay as they are."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numbers that float16 rounds to 0
-        return _bytes(convert_float_to_float16(onnx.load_model_from_string(exact), keep_io_types=True))
+        model = convert_float_to_float16(onnx.load_model_from_string(exact), keep_io_types=True)
+    OnnxModel(model).topological_sort()  # it leaves the nodes that it adds at the end
+    return _bytes(model)
 
 
 PRECISIONS = {"int8": int8, "float16": float16}
