@@ -11,8 +11,9 @@ from router_model.training.encoders.encoder import Encoder
 from router_model.training.encoders.sentence import load as load_sentence_model
 from router_model.training.encoders.static import Static
 from router_model.training.encoders.transformer import Transformer
+from router_model.training.encoders.window import Window
 
-ENCODERS: dict[str, Callable[[Base, int], Encoder]] = {Static.name: Static}
+ENCODERS: dict[str, Callable[[Base, int], Encoder]] = {Static.name: Static, Window.name: Window}
 
 
 def load(config: TrainConfig, base: Base | None = None) -> Encoder:

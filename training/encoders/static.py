@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
 from router_model.network import Network
@@ -39,19 +40,8 @@ class Static(Distilled):
         return Network(self.base, *moments(features), tiers, config.dropout)
 
     def parameter_groups(self, network: Network, config: TrainConfig) -> list[dict[str, Any]]:
-        """The token tables learn faster, since each row is seen seldom."""
-        tables = [network.token.weight, network.wide.weight]
-        named = {id(parameter) for parameter in tables}
-        dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
-        return [
-            {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
-            {
-                "params": [network.wide.weight],
-                "lr": config.wide_learning_rate,
-                "weight_decay": config.wide_weight_decay,
-            },
-            {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
-        ]
+        """Those of the bag are all."""
+        return bag_groups(network, config)
 
     def export(
         self,
@@ -63,3 +53,19 @@ class Static(Distilled):
         """In int8, or float32 where int8 lost too much."""
         folded = fold(network, calibration)
         return export(float_graph(folded), int8_graph(folded), network, calibration, encoded, ranked)
+
+
+def bag_groups(network: Network, config: TrainConfig, apart: Sequence[Tensor] = ()) -> list[dict[str, Any]]:
+    """Parameter groups of all but ``apart``: the token tables learn faster, since each row is seen seldom."""
+    tables = [network.token.weight, network.wide.weight]
+    named = {id(parameter) for parameter in (*tables, *apart)}
+    dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
+    return [
+        {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
+        {
+            "params": [network.wide.weight],
+            "lr": config.wide_learning_rate,
+            "weight_decay": config.wide_weight_decay,
+        },
+        {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+    ]

@@ -37,6 +37,7 @@ MAX_SHIFT = 32.0  # logits: of a wide part below -32 the tier's probability is 0
 WIDE_COLUMNS = 0.1  # their mean in the embedding, whose likeness the hidden units are to decide
 
 Floats = NDArray[np.float32]
+Part = tuple[list[onnx.NodeProto], dict[str, Any]]  # nodes, and their constants by name
 
 
 @dataclass(frozen=True)
@@ -132,69 +133,81 @@ def _fold_features(
 
 def float_graph(folded: Folded) -> bytes:
     """The graph in float32: exact, and four times the size."""
-    nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # [B, T, 64]
-        helper.make_node("ReduceSum", ["rows", "one"], ["sum"], keepdims=0),  # [B, 64]
-    ]
-    return _graph(nodes, {"table": folded.table}, folded)
+    return joined(folded, float_sum(folded, "token_ids"), decision(folded, "head_bias"))
 
 
 def int8_graph(folded: Folded) -> bytes:
     """The graph with the table in int8, summed in integers."""
+    return joined(folded, int8_sum(folded, "token_ids"), decision(folded, "head_bias"))
+
+
+def float_sum(folded: Folded, ids: str) -> Part:
+    """From ``ids`` [B, T] to "sum" [B, 64], its last column the total."""
+    nodes = [
+        helper.make_node("Gather", ["table", ids], ["rows"]),  # [B, T, 64]
+        helper.make_node("ReduceSum", ["rows", "one"], ["sum"], keepdims=0),  # [B, 64]
+    ]
+    return nodes, {"table": folded.table, "one": np.array([1], np.int64)}
+
+
+def int8_sum(folded: Folded, ids: str) -> Part:
+    """As ``float_sum``, with the table in int8, summed in integers."""
     tiers = len(folded.head_bias)
     first, rest = slice(-1 - 2 * tiers, -1 - tiers), slice(-1 - tiers, -1)
-    table, step = _quantised(folded.table)  # [V, 64], [64]
-    table[:, rest], step[rest] = _quantised(folded.table[:, first] - table[:, first] * step[first])
+    table, step = quantised(folded.table)  # [V, 64], [64]
+    table[:, rest], step[rest] = quantised(folded.table[:, first] - table[:, first] * step[first])
     # A text of light tokens alone has a mean all the same.
     table[:, -1] = np.where(folded.table[:, -1] > 0, np.maximum(table[:, -1], 1), 0)
     nodes = [
-        helper.make_node("Gather", ["table", "token_ids"], ["rows"]),  # int8 [B, T, 64]
-        helper.make_node("Clip", ["token_ids", "none", "one_token"], ["present"]),  # int32 [B, T]
+        helper.make_node("Gather", ["table", ids], ["rows"]),  # int8 [B, T, 64]
+        helper.make_node("Clip", [ids, "none", "one_token"], ["present"]),  # int32 [B, T]
         helper.make_node("Cast", ["present"], ["ones"], to=TensorProto.UINT8),  # uint8 [B, T]
         helper.make_node("Unsqueeze", ["ones", "one"], ["ones_row"]),  # uint8 [B, 1, T]
         helper.make_node("MatMulInteger", ["ones_row", "rows"], ["integer_row"]),  # int32 [B, 1, 64]
         helper.make_node("Squeeze", ["integer_row", "one"], ["integer"]),  # int32 [B, 64]
         helper.make_node("DequantizeLinear", ["integer", "step"], ["sum"], axis=1),  # [B, 64]
     ]
-    constants = {
+    return nodes, {
         "table": table,
         "step": step,
         "none": np.array(0, np.int32),
         "one_token": np.array(1, np.int32),
+        "one": np.array([1], np.int64),
     }
-    return _graph(nodes, constants, folded)
 
 
-def _quantised(table: Floats) -> tuple[NDArray[np.int8], Floats]:
+def quantised(table: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Rows [V, N] in steps of each column, and the steps [N]."""
     step = np.maximum(np.abs(table).max(axis=0), 1e-12) / 127  # [N]
     return np.rint(table / step).astype(np.int8), step
 
 
-def _graph(pooling: list[onnx.NodeProto], constants: dict[str, Any], folded: Folded) -> bytes:
-    """Pooling nodes that give "sum" [B, 64], its last column the total, then what both precisions share."""
-    factor = folded.dominant
+def decision(folded: Folded, bias: str) -> Part:
+    """From "sum" [B, 64] and "features" to the outputs; ``bias`` [K] or [B, K] is added to the logits."""
     nodes = [
-        *pooling,
         helper.make_node("LpNormalization", ["sum"], ["mean"], p=2),  # [B, 64], over the factor
         helper.make_node("Gemm", ["features", "feature_matrix", "feature_offset"], ["line"]),  # [B, F + 1]
         helper.make_node("HardSigmoid", ["line"], ["clipped"], alpha=1.0, beta=0.0),  # [B, F + 1]
-        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=factor),  # [B, 64]
+        helper.make_node("Gemm", ["clipped", "known", "mean"], ["joined"], beta=folded.dominant),  # [B, 64]
         helper.make_node("Relu", ["joined"], ["embedding"]),  # [B, 64]
-        helper.make_node("Gemm", ["embedding", "head", "head_bias"], ["logits"]),  # [B, K]
+        helper.make_node("Gemm", ["embedding", "head", bias], ["logits"]),  # [B, K]
         helper.make_node("Sigmoid", ["logits"], ["sufficiency"]),  # [B, K]
     ]
-    constants = {
-        **constants,
+    return nodes, {
         "feature_matrix": folded.feature_matrix,
         "feature_offset": folded.feature_offset,
         "known": folded.known,
         "head": folded.head,
         "head_bias": folded.head_bias,
-        "one": np.array([1], np.int64),
     }
-    features, (width, tiers) = len(folded.feature_matrix), folded.head.shape
-    return model(nodes, constants, features, tiers, width)
+
+
+def joined(folded: Folded, *parts: Part) -> bytes:
+    """The graph of all nodes in turn."""
+    nodes = [node for part, _ in parts for node in part]
+    constants = {name: value for _, part in parts for name, value in part.items()}
+    width, tiers = folded.head.shape
+    return model(nodes, constants, len(folded.feature_matrix), tiers, width)
 
 
 def _float32(tensor: torch.Tensor) -> Floats:
