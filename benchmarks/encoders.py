@@ -23,10 +23,12 @@ from router_model.training.evaluation.folded import fold_by_fold
 from router_model.training.prepare import prepare, read_all
 
 
-def side_by_side(paths: list[Path], ladder: Ladder, config: TrainConfig, encoders: list[str]) -> dict[str, Any]:
+def side_by_side(
+    paths: list[Path], ladder: Ladder, config: TrainConfig, encoders: list[str]
+) -> dict[str, Any]:
     """Rankings of each pair of a cheaper tier and the strongest, and seconds of each encoder."""
     records = read_all(paths, Reading())
-    scores, seconds, judged = {}, {}, None
+    scores, seconds = {}, {}
     for name in encoders:
         started = time.monotonic()
         settings = dataclasses.replace(config, encoder=name)
@@ -34,9 +36,9 @@ def side_by_side(paths: list[Path], ladder: Ladder, config: TrainConfig, encoder
         prepared = prepare(records, ladder, settings, encoder)
         folded = fold_by_fold(prepared, ladder, 5, (), settings, encoder)
         folded = folded.take(np.flatnonzero(prepared.labels.complete[folded.rows]))
-        scores[name], judged = folded.judged.scores, folded.judged
+        judged = folded.judged
+        scores[name] = judged.scores
         seconds[name] = round(time.monotonic() - started, 1)
-    assert judged is not None, "argparse asks for an encoder"
     bootstrap = Bootstrap(judged.groups, config.resamples, config.confidence, config.seed)
     rankings = rank(scores, judged.labels.outcomes, ladder, bootstrap)
     return {
