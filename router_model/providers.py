@@ -11,7 +11,9 @@ logger = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-GPU_CURE = "on a machine with a GPU, pip uninstall onnxruntime and pip install 'router-model[gpu]'"
+GPU_CURE = (
+    "on a machine with a GPU, pip uninstall onnxruntime onnxruntime-gpu and then pip install onnxruntime-gpu"
+)
 
 
 def choose_providers(

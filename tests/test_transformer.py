@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from router_model import prompt as prompts
 from router_model.artifact import Artifact, Manifest, seal
+from router_model.bench.stages import timed
 from router_model.cli import main
+from router_model.cli.bench import compared
 from router_model.data.readers import read_records
 from router_model.errors import ArtifactError, ArtifactVersionError, ConfigError
 from router_model.ladder import Ladder
@@ -204,6 +206,13 @@ def test_the_same_commands_follow(
     command("label", path, log_path, "-o", tmp_path / "out.jsonl", "--workers", "1")
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 400
     assert json.loads(command("evaluate", path, log_path, "--ladder", ladder_path, "--json"))["rows"] == 400
+
+
+def test_yardsticks_of_the_static_encoder_are_left_out(loaded: Router) -> None:
+    calls, missing = compared(loaded)
+    assert "numpy" not in calls
+    assert "this router's is model" in missing["numpy"]
+    assert timed(loaded, "")[0] == loaded.route("")
 
 
 @pytest.fixture(scope="module", params=["int8", "float16"])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from router_model.network import CONSTANT, REACH
 
-HIDDEN = 64
+HIDDEN = 128
 
 
 class Head(nn.Module):

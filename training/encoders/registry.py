@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from router_model.base import Base
-from router_model.errors import ConfigError
+from router_model.errors import ConfigError, one_line
 from router_model.training.config import TrainConfig
 from router_model.training.distill import MINILM
 from router_model.training.encoders.encoder import Encoder
+from router_model.training.encoders.sentence import SentenceModel
 from router_model.training.encoders.sentence import load as load_sentence_model
 from router_model.training.encoders.static import Static
 from router_model.training.encoders.transformer import Transformer
@@ -42,4 +45,18 @@ def _transformer(name: str, config: TrainConfig, base: Base | None) -> Transform
         raise ConfigError(f"--base is for {', '.join(ENCODERS)}; --encoder {name} has its own")
     model = load_sentence_model(name)
     precision = "float32" if config.precision == "auto" else config.precision
-    return Transformer(model, min(config.max_tokens, model.max_tokens), precision)
+    max_tokens = min(config.max_tokens, model.max_tokens)
+    _try_longest(name, model, max_tokens)
+    return Transformer(model, max_tokens, precision)
+
+
+def _try_longest(name: str, model: SentenceModel, max_tokens: int) -> None:
+    """Some models say that they read more than they have positions for."""
+    ids = torch.ones(1, max_tokens + len(model.frame.start) + len(model.frame.end), dtype=torch.long)
+    try:
+        with torch.inference_mode():
+            model.network(ids)
+    except (IndexError, RuntimeError) as error:
+        raise ConfigError(
+            f"--max-tokens {max_tokens}: --encoder {name} reads no such texts, lower it: {one_line(error)}"
+        ) from None
