@@ -1,7 +1,7 @@
 """The window network to an ONNX graph: the static graph, and a table of rows for each place of a window.
 
 Units are ReLU(A[i] + B[i + 1] + C[i + 2]), with the bias in A; a unit's three columns share a step, which so
-passes the ReLU and is undone in the head. Pairs are hashed in the graph: it reads the tokens in their order.
+passes the ReLU and is undone in the head. The graph reads the tokens in order, and makes the bag of them.
 
 V: vocabulary, B: prompts, T: tokens, P: pairs, U: units, K: tiers.
 """
@@ -45,14 +45,11 @@ def graphs(network: WindowNetwork, calibration: Calibration) -> tuple[bytes, byt
 @torch.no_grad()
 def _fold_windows(network: WindowNetwork, calibration: Calibration) -> tuple[Floats, Floats, Floats]:
     """Rows of each place [3, V, U], weights of tokens [V], both 0 of the pad, and the head [U, K]."""
-    rows = network.table[:, : network.columns].double() @ network.places.weight.double().T  # [V, 3 U]
-    tables = torch.stack(rows.chunk(PLACES, dim=1))  # [3, V, U]
-    tables[:, PAD] = 0.0
-    tables[0] += network.places_bias.double()
+    tables = torch.stack(network.place_tables())  # [3, V, U]
     weight = network.token.weight.double()[: network.vocabulary].exp().squeeze(1)  # [V]
     weight[PAD] = 0.0
     head = network.window_head.weight.double().T * torch.from_numpy(calibration.scale)  # [U, K]
-    return tables.float().numpy(), weight.float().numpy(), head.float().numpy()
+    return tables.numpy(), weight.float().numpy(), head.float().numpy()
 
 
 def _bag(vocabulary: int) -> Part:
@@ -67,7 +64,15 @@ def _bag(vocabulary: int) -> Part:
         helper.make_node("Add", ["hash", "vocabulary"], ["every_pair"]),  # [B, P]
         helper.make_node("Clip", ["right", "no_token", "a_token"], ["is_pair"]),  # [B, P]
         helper.make_node("Mul", ["every_pair", "is_pair"], ["pairs"]),  # [B, P]
-        helper.make_node("Concat", ["token_ids", "pairs"], ["bag"], axis=1),  # [B, T + P]
+        helper.make_node("Concat", ["token_ids", "pairs"], ["every_id"], axis=1),  # [B, T + P]
+        helper.make_node("Shape", ["every_id"], ["all_ids"], start=1),  # [1], T + P
+        helper.make_node("TopK", ["every_id", "all_ids"], ["falling", "places"], axis=1),  # [B, T + P]
+        helper.make_node("Slice", ["falling", "at_0", "at_1", "along"], ["largest"]),  # [B, 1]
+        helper.make_node("Slice", ["falling", "at_0", "at_end", "along"], ["larger"]),  # [B, T + P - 1]
+        helper.make_node("Slice", ["falling", "at_1", "past_end", "along"], ["others"]),  # [B, T + P - 1]
+        helper.make_node("Equal", ["others", "larger"], ["repeated"]),  # [B, T + P - 1]
+        helper.make_node("Where", ["repeated", "no_token", "others"], ["each_once"]),  # [B, T + P - 1]
+        helper.make_node("Concat", ["largest", "each_once"], ["bag"], axis=1),  # [B, T + P]
     ]
     return nodes, {
         "along": np.array([1], np.int64),
@@ -75,6 +80,7 @@ def _bag(vocabulary: int) -> Part:
         "at_1": np.array([1], np.int64),
         "at_head": np.array([PAIRED_HEAD], np.int64),
         "at_end": np.array([-1], np.int64),
+        "past_end": np.array([np.iinfo(np.int64).max], np.int64),
         "multiplier": np.array(MULTIPLIER % PAIR_IDS, np.int32),  # the same hash, and no overflow
         "pair_ids": np.array(PAIR_IDS, np.int32),
         "vocabulary": np.array(vocabulary, np.int32),
@@ -106,7 +112,6 @@ def _windows(tables: NDArray[np.float32] | NDArray[np.int8], weight: Floats, hea
     return nodes, {
         "two_more": np.array([0, 0, 0, PLACES - 1], np.int64),
         "at_2": np.array([2], np.int64),
-        "past_end": np.array([np.iinfo(np.int64).max], np.int64),
         "weight": weight,
         "least": np.array(EMPTY, np.float32),
         "window_head": head,

@@ -29,11 +29,15 @@ class WindowNetwork(Network):
         self, base: Base, feature_mean: Tensor, feature_deviation: Tensor, tiers: int, dropout: float = 0.0
     ) -> None:
         super().__init__(base, feature_mean, feature_deviation, tiers, dropout)
-        self.columns = min(COLUMNS, self.table.shape[1])  # C
-        self.places = nn.Linear(self.columns, PLACES * UNITS, bias=False)
+        read = self.table[:, :COLUMNS].clone()  # [V, C]
+        read[PAD] = 0.0
+        self.register_buffer("read", read, persistent=False)
+        self.places = nn.Linear(read.shape[1], PLACES * UNITS, bias=False)
         self.places_bias = nn.Parameter(torch.zeros(UNITS))
         self.window_head = nn.Linear(UNITS, tiers, bias=False)
         nn.init.zeros_(self.window_head.weight)
+
+    read: Tensor
 
     def forward(self, token_ids: Tensor, features: Tensor) -> Tensor:
         """Logits [B, K] of ``token_ids`` int [B, T], 0 where none is, and ``features`` float32 [B, F]."""
@@ -42,19 +46,25 @@ class WindowNetwork(Network):
         return logits
 
     def bag(self, token_ids: Tensor) -> Tensor:
-        """Tokens and the pairs of their head, by the ids of ``router_model.bag``, repeats and all."""
+        """Tokens and pairs, each once, as ``Pairs.bags`` gives them: int64 [B, T] -> [B, T + P]."""
         left = token_ids[:, : min(token_ids.shape[1], PAIRED_HEAD) - 1]  # [B, P]
         right = token_ids[:, 1:PAIRED_HEAD]  # [B, P]
         pairs = (left * MULTIPLIER + right) % PAIR_IDS + self.vocabulary  # [B, P]
-        return torch.cat([token_ids, pairs * (right != PAD)], dim=1)  # [B, T + P]
+        every = torch.cat([token_ids, pairs * (right != PAD)], dim=1).sort(dim=1).values  # [B, T + P]
+        repeated = every.diff(dim=1, prepend=torch.full_like(every[:, :1], PAD)) == 0  # [B, T + P]
+        return every.masked_fill(repeated, PAD)
 
     def windows(self, token_ids: Tensor) -> Tensor:
         """Mean over the windows, weighted by their first tokens, float32 [B, U]."""
-        present = (token_ids != PAD).unsqueeze(2)  # [B, T, 1]
-        rows = F.embedding(token_ids, self.table[:, : self.columns]) * present  # [B, T, C]
-        rows = F.pad(rows, (0, 0, 0, PLACES - 1))  # [B, T + 2, C]
-        first, second, third = self.places(rows).chunk(PLACES, dim=2)  # [B, T + 2, U] each
-        hidden = F.relu(first[:, :-2] + second[:, 1:-1] + third[:, 2:] + self.places_bias)  # [B, T, U]
-        weight = self.token(token_ids).exp() * present  # [B, T, 1]
+        first, second, third = self.place_tables()  # [V, U] each
+        longer = F.pad(token_ids, (0, PLACES - 1), value=PAD)  # [B, T + 2]
+        line = F.embedding(token_ids, first) + F.embedding(longer[:, 1:-1], second)  # [B, T, U]
+        hidden = F.relu(line + F.embedding(longer[:, 2:], third))  # [B, T, U]
+        weight = self.token(token_ids).exp() * (token_ids != PAD).unsqueeze(2)  # [B, T, 1]
         mean: Tensor = (weight * hidden).sum(dim=1) / weight.sum(dim=1).clamp_min(EMPTY)  # [B, U]
         return mean
+
+    def place_tables(self) -> tuple[Tensor, ...]:
+        """What a token adds to the units at each place of a window, float32 [V, U] each."""
+        first, *others = self.places(self.read).chunk(PLACES, dim=1)
+        return first + self.places_bias, *others
