@@ -43,7 +43,7 @@ def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, enco
     labels = _labels(records, teacher, config)
     unknown = ~labels.observed.any(axis=1)  # [N]
     sufficient = np.where(unknown[:, np.newaxis], probabilities, labels.sufficient)  # [N, K]
-    by_teacher = unknown & (labels.complete.sum() < MIN_ROWS)  # [N]
+    by_teacher = unknown if labels.complete.sum() < MIN_ROWS else np.zeros_like(unknown)  # [N]
     outcomes = np.where(by_teacher[:, np.newaxis], probabilities, labels.outcomes)  # [N, K]
     told = Labels(outcomes, sufficient, labels.cost_usd, labels.input_tokens, labels.output_tokens)
     return Prepared(records, told, group(records), encoder.encode([record.prompt for record in records]))
