@@ -5,6 +5,7 @@ no processor's sums of products saturate; activations are quantised as they come
 outputs as the contract has them.
 """
 
+import logging
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,17 +98,21 @@ def int8(exact: bytes) -> bytes:
     """The graph with the weights of its matrix products in seven bits of int8."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "int8.onnx"
-        quantize_dynamic(
-            onnx.load_model_from_string(exact),
-            path,
-            op_types_to_quantize=["MatMul"],
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,
-        )
-        return _bytes(onnx.load(path))
+    logging.disable(logging.WARNING)  # its advice to prepare the graph, which gains nothing here
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "int8.onnx"
+            quantize_dynamic(
+                onnx.load_model_from_string(exact),
+                path,
+                op_types_to_quantize=["MatMul"],
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+            )
+            return _bytes(onnx.load(path))
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def float16(exact: bytes) -> bytes:
