@@ -26,7 +26,7 @@ class Labels:
 
     Attributes:
         outcomes: float64 [N, K] in [0, 1]; NaN where not observed.
-        sufficient: float64 [N, K], 0 or 1; NaN where not observed.
+        sufficient: float64 [N, K], 0 or 1, or a teacher's probability; NaN where not observed.
         cost_usd: float64 [N, K], US dollars that each tier's answer costs, estimated where not logged.
         input_tokens: float64 [N].
         output_tokens: float64 [K], mean answer length of each tier.
@@ -63,7 +63,7 @@ class Labels:
     @property
     def best_tier(self) -> NDArray[np.int64]:
         """int64 [N], the cheapest sufficient tier, and the cheapest where none is."""
-        best: NDArray[np.int64] = np.argmax(self.sufficient == 1, axis=1)
+        best: NDArray[np.int64] = np.argmax(self.sufficient >= 0.5, axis=1)
         return best
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Labels":

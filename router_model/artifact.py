@@ -23,15 +23,18 @@ from router_model.errors import (
 )
 from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
+from router_model.frame import Frame
 from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
+from router_model.providers import CPU
 from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata, metadata_entry, refuse_external_data
 
-FORMAT = 1
+FORMAT = 2  # with a frame, which a reader of format 1 would leave out; without one, files are of format 1
 MAX_ARTIFACT_BYTES = 2 << 30  # what one Protocol Buffers message may hold
 MAX_MANIFEST_BYTES = 64 << 20
+MAX_FRAME_IDS, MAX_PREFIX = 64, 4096  # a frame stands around every text
 MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -49,7 +52,7 @@ class Manifest:
         max_tokens: window of tokens per prompt.
         pairs: the ids of pairs of tokens, where the graph reads a bag of both.
         encoder: kind of the network, such as "static".
-        precision: of the graph, "int8" or "float32".
+        precision: of the graph, "int8", "float16" or "float32".
         relative_cost: mean cost of each tier over the strongest's [K].
         output_tokens: mean answer length of each tier [K], for the expected cost.
         default_quality: the default dial.
@@ -60,6 +63,8 @@ class Manifest:
         data: fingerprint and counts of the training data.
         versions: of the libraries that trained it.
         probes: prompts with the probabilities that they must give.
+        frame: what stands around a text's tokens, where a transformer reads them.
+        providers: of ONNX Runtime that the graph is meant for, best first.
     """
 
     ladder: Ladder
@@ -78,6 +83,8 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    frame: Frame | None = None
+    providers: tuple[str, ...] = (CPU,)
 
     def policy(self) -> Policy:
         """The operating curve, to be looked up by dial."""
@@ -87,7 +94,7 @@ class Manifest:
         """One JSON object, with the versions and the tokenizer's hash that a loader checks."""
         return json.dumps(
             {
-                "format": FORMAT,
+                "format": FORMAT if self.frame else 1,
                 "prompt_version": PROMPT_VERSION,
                 "features_version": FEATURES_VERSION,
                 "features": FEATURES,
@@ -96,6 +103,8 @@ class Manifest:
                 "tokenizer_sha256": _sha256(self.tokenizer_json.encode()),
                 "max_tokens": self.max_tokens,
                 "pairs": dataclasses.asdict(self.pairs) if self.pairs else None,
+                "frame": dataclasses.asdict(self.frame) if self.frame else None,
+                "providers": self.providers,
                 "encoder": self.encoder,
                 "precision": self.precision,
                 "relative_cost": self.relative_cost,
@@ -146,8 +155,10 @@ class Manifest:
         return cls(
             ladder=ladder,
             tokenizer_json=_typed(value["tokenizer"], str),
-            max_tokens=_within(_typed(value["max_tokens"], int), 1, 1 << 20),
+            max_tokens=_within(_typed(value["max_tokens"], int), 1, 8192 if value.get("frame") else 1 << 20),
             pairs=_pairs(value["pairs"]),
+            frame=_frame(value.get("frame"), value["format"]),
+            providers=_providers(value.get("providers", [CPU])),
             encoder=_typed(value["encoder"], str),
             precision=_typed(value["precision"], str),
             relative_cost=_floats(value["relative_cost"], len(ladder), low=0),
@@ -242,7 +253,7 @@ def _check_versions(value: dict[str, Any]) -> None:
     ours = {"format": FORMAT, "prompt_version": PROMPT_VERSION, "features_version": FEATURES_VERSION}
     for key, version in ours.items():
         found = _typed(value[key], int)
-        if found != version:
+        if found != version and (key, found) != ("format", 1):
             cure = "upgrade router-model" if found > version else "train the router again"
             raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
     if tuple(value["features"]) != FEATURES:
@@ -258,6 +269,32 @@ def _pairs(value: Any) -> Pairs | None:
     if _within(_typed(pairs.count, int), 1, 1 << 24).bit_count() != 1:
         raise ValueError(f"{pairs.count} ids of pairs where a power of two belongs")
     return pairs
+
+
+def _frame(value: Any, version: int) -> Frame | None:
+    if (value is not None) != (version == FORMAT):
+        raise ValueError(f"format {version} {'with' if value is not None else 'without'} a frame")
+    if value is None:
+        return None
+    frame = Frame(**{**_typed(value, dict), "start": _ids(value["start"]), "end": _ids(value["end"])})
+    _within(_typed(frame.shift, int), 0, 1)
+    if len(_typed(frame.prefix, str)) > MAX_PREFIX or not frame.prefix.isprintable():
+        raise ValueError(f"a prefix of more than {MAX_PREFIX} characters, or with some that do not print")
+    return frame
+
+
+def _ids(values: Any) -> tuple[int, ...]:
+    ids = tuple(_within(_typed(value, int), 1, 1 << 24) for value in _typed(values, list))
+    if len(ids) > MAX_FRAME_IDS:
+        raise ValueError(f"{len(ids)} ids where at most {MAX_FRAME_IDS} belong")
+    return ids
+
+
+def _providers(values: Any) -> tuple[str, ...]:
+    names = tuple(_typed(value, str) for value in _typed(values, list))
+    if not 0 < len(names) <= 16 or not all(name.isalnum() and len(name) <= 64 for name in names):
+        raise ValueError("providers that are no short list of names")
+    return names
 
 
 def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
-from router_model.errors import ArtifactError, PromptError, RouterModelError, one_line
+from router_model.errors import ArtifactError, ConfigError, PromptError, RouterModelError, one_line
 from router_model.features import FEATURES, featurize
+from router_model.frame import NOTHING as NO_TOKENS
+from router_model.frame import FramedTokenizer
 from router_model.ladder import Tier
 from router_model.policy import OperatingPoint
 from router_model.prompt import Prompt, Request
+from router_model.providers import CPU, choose_providers
 from router_model.session import Session
 
 CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
 BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
+FRAMED_BLOCK_IDS = 4_096  # a transformer's hidden states take hundreds of times as much as its ids
+MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 
 
@@ -173,18 +178,33 @@ class Decisions(Sequence[Decision]):
 class Router:
     """A loaded artifact: safe to share between threads, and in processes forked after it was loaded.
 
-    Load one with ``Router.load``. Attributes: ``artifact``, the checked file; ``ladder``; ``policy``.
+    Load one with ``Router.load``. Attributes: ``artifact``, the checked file; ``ladder``; ``policy``;
+    ``provider``, the execution provider of ONNX Runtime that the graph runs on.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(
+        self, artifact: Artifact, *, providers: str | Sequence[str] = "auto", threads: int = 1
+    ) -> None:
         manifest = artifact.manifest
         self.artifact = artifact
         self.ladder = manifest.ladder
         self.policy = manifest.policy()
         self._tokenizer = tokens.load(manifest.tokenizer_json)
-        self._session = Session(artifact.content, artifact.name, manifest.pairs)
+        self._nothing = tokens.NOTHING
+        if manifest.frame:
+            self._tokenizer = FramedTokenizer(self._tokenizer, manifest.frame)
+            self._nothing = NO_TOKENS
+        chosen = choose_providers(manifest.providers, providers, artifact.name)
+        if not 1 <= threads <= MAX_THREADS:
+            raise ConfigError(f"threads={threads!r:.40}: give 1 to {MAX_THREADS}")
+        self._session = Session(
+            artifact.content, artifact.name, manifest.pairs, manifest.frame, chosen, threads
+        )
+        self.provider = self._session.provider
+        self._block_ids = FRAMED_BLOCK_IDS if manifest.frame and self.provider == CPU else BLOCK_IDS
         self._max_tokens = manifest.max_tokens
         self._pairs = manifest.pairs
+        self._frame = manifest.frame
         self._offers = tuple(
             Offer(tier, tier.input_usd_per_million * 1e-6 / CHARACTERS_PER_TOKEN, tier.cost_usd(0, length))
             for tier, length in zip(self.ladder.tiers, manifest.output_tokens, strict=True)
@@ -192,15 +212,24 @@ class Router:
         self._verify()
 
     @classmethod
-    def load(cls, path: str | Path) -> "Router":
+    def load(cls, path: str | Path, *, providers: str | Sequence[str] = "auto", threads: int = 1) -> "Router":
         """Load an artifact and make sure that it gives the probabilities it was written with.
+
+        Args:
+            providers: "auto" takes the first of those that the artifact is meant for and that ONNX Runtime
+                has here: the CPU for static and window encoders, CUDA before the CPU for transformers. Or
+                names of providers, the first that comes first.
+            threads: of ONNX Runtime within one call, 1 to 256. More than one pays for transformers on a CPU
+                only.
 
         Raises:
             FileError: the file is missing, unreadable or larger than 2 GiB.
-            ArtifactError: it is not an artifact, was altered, is of another version, or does not load.
+            ArtifactError: it is not an artifact, was altered, is of another version, or does not load; or it
+                is meant for a GPU, and none is here.
             TokenizerError: no installed tokenizer reads its tokenizer.
+            ConfigError: ``providers`` or ``threads`` is not usable.
         """
-        return cls(Artifact.read(path))
+        return cls(Artifact.read(path), providers=providers, threads=threads)
 
     def route(
         self, request: Request, *, quality: float | None = None, budget: float | None = None
@@ -226,7 +255,7 @@ class Router:
             truncated = True
             ids = tokens.window(ids, self._max_tokens)
         elif not ids.size:
-            ids = tokens.NOTHING
+            ids = self._nothing
         sufficiency = self._session.one(ids, featurize(prompt))
         chosen = policy.choose(sufficiency, point, prompt.text)
         return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, point)
@@ -275,11 +304,13 @@ class Router:
         order, start = np.argsort(-lengths, kind="stable"), 0
         while start < len(order):
             longest = min(max(1, lengths[order[start]]), self._max_tokens)
-            rows = order[start : start + max(1, BLOCK_IDS // longest)]
+            rows = order[start : start + max(1, self._block_ids // longest)]
             start += len(rows)
             block, kept = ids.block(rows, self._max_tokens)
             if self._pairs:
                 block = self._pairs.bags(block, kept)
+            elif self._frame:
+                block = self._frame.block(block, kept)
             sufficiency[rows] = self._session.sufficiency(block, features[rows])
         return sufficiency, lengths > self._max_tokens
 
@@ -294,7 +325,8 @@ class Router:
         texts = [prompt.text for prompt in read]
         try:
             last = (self._pairs.end if self._pairs else self._tokenizer.vocabulary) - 1
-            self._session.one(np.array([last], np.uint32), (0.0,) * len(FEATURES))
+            widest = self._max_tokens if self._frame else 1  # a transformer has only so many positions
+            self._session.one(np.full(widest, last, np.uint32), (0.0,) * len(FEATURES))
             found, _ = self._sufficiency(read, texts)
         except RouterModelError:
             raise

@@ -1,6 +1,5 @@
-"""The graph at work: one ONNX Runtime session on one thread."""
+"""The graph at work: one ONNX Runtime session, on one thread unless told otherwise."""
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from struct import Struct
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 
 from router_model.bag import Bag, Pairs
 from router_model.errors import ArtifactError, one_line
+from router_model.frame import Frame
+from router_model.providers import CPU, runtime, started
 from router_model.tokens import Ids
 
 # name -> (element type, dimensions), as every router's graph has them
@@ -21,20 +22,35 @@ OUTPUTS = {"sufficiency": ("tensor(float)", 2), "embedding": ("tensor(float)", 2
 class Session:
     """Token ids and features to sufficiency; safe to share between threads.
 
-    With ``pairs``, the graph reads bags of tokens and pairs: ``one`` makes them, the others are given them.
+    Args:
+        content: an ONNX model.
+        name: of the file, for messages.
+        pairs: the graph reads bags of tokens and pairs: ``one`` makes them, the others are given them.
+        frame: the graph reads tokens in a frame: as with pairs.
+        providers: of ONNX Runtime that the graph is to run on, the first that comes first.
+        threads: of ONNX Runtime, for one call.
+
+    Attributes:
+        provider: the one that it runs on.
 
     Raises:
-        ArtifactError: ONNX Runtime does not load the graph, or it has other inputs and outputs.
+        ArtifactError: ONNX Runtime does not load the graph or start a provider, or the graph has other inputs
+            and outputs.
     """
 
-    def __init__(self, content: bytes, name: str = "artifact", pairs: Pairs | None = None) -> None:
-        # From 1.29 on it reports to its maker, and keeps an id under ~/.cache, unless told before it starts.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
+    def __init__(
+        self,
+        content: bytes,
+        name: str = "artifact",
+        pairs: Pairs | None = None,
+        frame: Frame | None = None,
+        providers: Sequence[str] = (CPU,),
+        threads: int = 1,
+    ) -> None:
+        onnxruntime = runtime()
         options = onnxruntime.SessionOptions()
-        # A decision is too short to share: a second thread would cost more to wake than it saves.
-        options.intra_op_num_threads = 1
+        # A static decision is too short to share: a second thread would cost more to wake than it saves.
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Otherwise bytes that spell another format inside a valid ONNX file are read as that one.
@@ -42,20 +58,22 @@ class Session:
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime's errors share no base class but Exception
             raise ArtifactError(f"{name}: ONNX Runtime does not load the graph: {one_line(error)}") from None
         inputs, outputs = session.get_inputs(), session.get_outputs()
         _check(inputs, INPUTS, name)
         _check(outputs, OUTPUTS, name)
+        self.provider = started(session.get_providers(), providers, name)
         self._session = session
         self._pairs = pairs
+        self._frame = frame
         self._run = session.run_with_iobinding
         self._columns = (_columns(inputs, "features", name), _columns(outputs, "sufficiency", name))
         self._idle: list[_Seat] = []
 
     def one(self, token_ids: Ids, features: Sequence[float]) -> list[float]:
-        """Sufficiency [K] of one row of tokens uint32 [T], T at least 1, and its features [F].
+        """Sufficiency [K] of one row of tokens uint32 [T] and its features [F]; T is 0 in a frame only.
 
         Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
         place, in a seat that one call at a time takes; list operations hand seats out without a lock.
@@ -63,7 +81,7 @@ class Session:
         try:
             seat = self._idle.pop()
         except IndexError:
-            seat = _Seat(self._session, self._pairs, *self._columns)
+            seat = _Seat(self._session, self._pairs, self._frame, *self._columns)
         fill, binding = seat.rows.get(token_ids.size) or seat.bind(token_ids.size)
         fill(token_ids)
         seat.write_features(seat.features, 0, *features)
@@ -77,8 +95,16 @@ class Session:
         return self._output("sufficiency", token_ids, features)
 
     def embedding(self, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [B, D]: the last hidden layer, of which likeness between prompts can be measured."""
+        """float32 [B, D], of which likeness between prompts can be measured."""
         return self._output("embedding", token_ids, features)
+
+    def outputs(
+        self, token_ids: Ids, features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both of the above at the price of one."""
+        feed = {"token_ids": token_ids.view(np.int32), "features": features}
+        sufficiency, embedding = self._session.run(["sufficiency", "embedding"], feed)
+        return sufficiency, embedding
 
     def _output(self, name: str, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
         feed = {"token_ids": token_ids.view(np.int32), "features": features}
@@ -97,12 +123,16 @@ class _Seat:
     """
 
     __slots__ = (
-        "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows", "write_features",
+        "_frame", "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows",
+        "write_features",
     )  # fmt: skip
 
-    def __init__(self, session: Any, pairs: Pairs | None, features: int, tiers: int) -> None:
+    def __init__(
+        self, session: Any, pairs: Pairs | None, frame: Frame | None, features: int, tiers: int
+    ) -> None:
         self._session = session
         self._pairs = pairs
+        self._frame = frame
         self._sufficiency = np.zeros((1, tiers), np.float32)
         self.read_sufficiency: Callable[[], list[float]] = self._sufficiency[0].tolist
         self.features = np.zeros((1, features), np.float32)
@@ -113,7 +143,10 @@ class _Seat:
         """Memory for so many tokens, kept in ``rows``."""
         if self._pairs:
             bag = Bag(self._pairs, size)
-            ids, fill = bag.ids, bag.fill
+            ids = bag.ids
+            fill: Callable[[Ids], None] = bag.fill
+        elif self._frame:
+            ids, fill = self._frame.memory(size)
         else:
             ids = np.zeros(size, np.uint32)  # as nanotoken gives them; those of a vocabulary fit int32
             fill = partial(np.copyto, ids)

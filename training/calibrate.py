@@ -24,7 +24,7 @@ class Calibration:
 
 
 def calibrate(logits: Floats, sufficient: Floats) -> Calibration:
-    """Fit on held-out logits [N, K] and targets [N, K], NaN unknown.
+    """Fit on held-out logits [N, K] and targets [N, K] in [0, 1], NaN unknown.
 
     A tier that was always, or never, sufficient gets its smoothed rate for every prompt.
     """
@@ -37,7 +37,8 @@ def calibrate(logits: Floats, sufficient: Floats) -> Calibration:
         if y.min() == y.max():
             scale[k], offset[k] = 0.0, np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5))
             continue
-        model = LogisticRegression(C=1e4, max_iter=1000).fit(x[:, None], y)
+        inputs, hard, weight = _hard(x[:, None], y)
+        model = LogisticRegression(C=1e4, max_iter=1000).fit(inputs, hard, weight)
         scale[k] = max(float(model.coef_[0, 0]), MIN_SCALE)
         offset[k] = _offset(x * scale[k], y) if scale[k] == MIN_SCALE else float(model.intercept_[0])
     return Calibration(scale, offset)
@@ -55,9 +56,19 @@ def calibrate_together(logits: Floats, sufficient: Floats) -> Calibration:
         return calibrate(logits, sufficient)
     one_hot = np.eye(logits.shape[1])[tier]  # [M, K]
     inputs = np.column_stack([x, one_hot])  # [M, 1 + K]
-    weights = LogisticRegression(C=1e2, max_iter=1000, fit_intercept=False).fit(inputs, y).coef_[0]
+    inputs, hard, weight = _hard(inputs, y)
+    model = LogisticRegression(C=1e2, max_iter=1000, fit_intercept=False).fit(inputs, hard, weight)
+    weights = model.coef_[0]
     scale = max(float(weights[0]), MIN_SCALE)
     return Calibration(np.full(logits.shape[1], scale), weights[1:].astype(np.float64))
+
+
+def _hard(inputs: Floats, targets: Floats) -> tuple[Floats, Floats, Floats | None]:
+    """Rows of 0 and 1 for targets between: such a row counts as both, by how much it is of each."""
+    if np.isin(targets, (0.0, 1.0)).all():
+        return inputs, targets, None
+    both = np.concatenate([np.ones(len(targets)), np.zeros(len(targets))])
+    return np.concatenate([inputs, inputs]), both, np.concatenate([targets, 1 - targets])
 
 
 def _offset(logits: Floats, targets: Floats) -> float:

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 from router_model.errors import ConfigError
 
+PRECISIONS = ("auto", "float32", "float16", "int8")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of one training run; validated when built.
 
     Attributes:
-        encoder: kind of the network, by its name in training/encoders/registry.py.
+        encoder: kind of the network, by its name in training/encoders/registry.py, or a sentence-transformers
+            model, by its name or folder.
+        precision: of a transformer's graph, "float32", "float16" (for a GPU) or "int8" (for a CPU); "auto" is
+            float32 there, and what costs no quality elsewhere.
         seed: of folds, weights, batches and resamples; the same seed, data and machine give the same router.
         quality: the default dial, share of the strongest tier's quality to keep, in (0, 1].
         bar: outcome from which an answer is sufficient, in (0, 1].
@@ -39,6 +44,7 @@ class TrainConfig:
     """
 
     encoder: str = "static"
+    precision: str = "auto"
     seed: int = 0
     quality: float = 0.95
     bar: float = 0.5
@@ -63,6 +69,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not (isinstance(self.encoder, str) and self.encoder):
             raise ConfigError(f"--encoder {self.encoder!r:.40}: give a name, such as static")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"--precision {self.precision!r:.40}: give one of {', '.join(PRECISIONS)}")
         within = {
             "seed": (0, 2**31 - 1),
             "quality": (1e-9, 1),

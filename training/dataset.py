@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from router_model import tokens
 from router_model.bag import Pairs
 from router_model.features import featurize
+from router_model.frame import Frame
 from router_model.prompt import Prompt
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -28,27 +29,41 @@ class Encoded:
     Attributes:
         ids: of each prompt's tokens, within the window.
         features: float32 [N, F].
-        pairs: of neighbouring tokens, which the network reads beside them; none where None.
+        pairs: of neighbouring tokens, which the graph reads beside them; none where None.
+        frame: that the graph reads around them; none where None.
+        embeddings: float32 [N, D], of an encoder whose lower part learns nothing: its network reads these.
     """
 
     ids: tokens.Ragged
     features: NDArray[np.float32]
     pairs: Pairs | None = None
+    frame: Frame | None = None
+    embeddings: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Of some rows ids int64 [B, T], as the network reads them, 0 where none is, and features [B, F]."""
-        block, lengths = self.ids.block(np.asarray(rows, np.int64))  # [B, T], [B]
+    def inputs(self, rows: NDArray[np.int64]) -> tuple[tokens.Ids, NDArray[np.float32]]:
+        """Of some rows, what the graph reads: ids uint32 [B, T], 0 where none is, and features [B, F]."""
+        ids, lengths = self.ids.block(rows)  # [B, T], [B]
         if self.pairs:
-            block = self.pairs.bags(block, lengths)  # [B, T + H - 1]
-        ids = torch.from_numpy(block.astype(np.int64))  # [B, T] or [B, T + H - 1]
-        return ids, torch.from_numpy(self.features[rows])  # [B, F]
+            ids = self.pairs.bags(ids, lengths)  # [B, T + H - 1]
+        elif self.frame:
+            ids = self.frame.block(ids, lengths)  # [B, S + T + E]
+        return ids, self.features[rows]
+
+    def block(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Of some rows, what the network reads: ids int64 [B, T] or embeddings [B, D], features [B, F]."""
+        rows = np.asarray(rows, np.int64)
+        if self.embeddings is not None:
+            return torch.from_numpy(self.embeddings[rows]), torch.from_numpy(self.features[rows])
+        ids, features = self.inputs(rows)
+        return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(features)
 
     def take(self, rows: NDArray[np.int64]) -> "Encoded":
         """Some of the rows."""
-        return Encoded(self.ids.take(rows), self.features[rows], self.pairs)
+        embeddings = None if self.embeddings is None else self.embeddings[rows]
+        return Encoded(self.ids.take(rows), self.features[rows], self.pairs, self.frame, embeddings)
 
 
 def encode(

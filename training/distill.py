@@ -40,7 +40,7 @@ def distill(
         ArtifactError: the weights are not those expected, or the model does not load.
         MissingExtraError: the packages of the extra are missing.
     """
-    encoder, source = _load(model)
+    encoder, source = load_model(model)
     rows = _encode_vocabulary(encoder, progress)
     if not 8 <= dimension <= rows.shape[1]:
         raise ConfigError(f"--dimension {dimension}: give 8 to {rows.shape[1]}, the model's own dimension")
@@ -50,7 +50,7 @@ def distill(
         table=np.rint(reduced / scale).astype(np.int8),
         scale=scale.astype(np.float32),
         log_weight=_log_weight(len(rows)),
-        tokenizer_json=_tokenizer_json(encoder),
+        tokenizer_json=tokenizer_json(encoder),
         source=source,
     )
 
@@ -73,9 +73,17 @@ def packaged_minilm() -> Path | None:
     return folder
 
 
-def _load(model: str) -> tuple[Any, str]:
+def load_model(model: str) -> tuple[Any, str]:
+    """The SentenceTransformer of a name or folder, in evaluation mode, and its name.
+
+    Raises:
+        ArtifactError: it does not load, or has no transformer with a fast tokenizer.
+        MissingExtraError: sentence-transformers is not installed.
+    """
     if find_spec("sentence_transformers") is None:
-        raise MissingExtraError("distilling needs sentence-transformers: pip install 'router-model[distill]'")
+        raise MissingExtraError(
+            "a transformer needs sentence-transformers: pip install 'router-model[distill]'"
+        )
     from sentence_transformers import SentenceTransformer
 
     named = MINILM.lower().endswith(model.lower()) and not Path(model).exists()
@@ -125,7 +133,7 @@ def _log_weight(vocabulary: int) -> NDArray[np.float32]:
     return weight
 
 
-def _tokenizer_json(encoder: Any) -> str:
+def tokenizer_json(encoder: Any) -> str:
     """The tokenizer's file without the truncation and padding that its model wanted."""
     whole = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
     whole["truncation"] = whole["padding"] = None

@@ -109,9 +109,6 @@ def order_loss(exact: NDArray[np.float64], rounded: NDArray[np.float64], pair: t
 
 def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sufficiency float64 [len(rows), K] as ONNX Runtime computes it."""
-    session = Session(graph)
-    blocks = []
-    for start in range(0, len(rows), BLOCK_ROWS):
-        ids, features = encoded.block(rows[start : start + BLOCK_ROWS])
-        blocks.append(session.sufficiency(ids.numpy().astype(np.uint32), features.numpy()))
+    session, starts = Session(graph), range(0, len(rows), BLOCK_ROWS)
+    blocks = [session.sufficiency(*encoded.inputs(rows[start : start + BLOCK_ROWS])) for start in starts]
     return np.concatenate(blocks).astype(np.float64)

@@ -23,6 +23,7 @@ from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.ladder import Ladder
 from router_model.prompt import read
+from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.counterfactual import counterfactual
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
@@ -35,6 +36,7 @@ from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
+from router_model.training.teach import TEACHERS, outcomes_of, taught
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ LIBRARIES = (
 )
 HELD_OUT = "held-out rows: each was routed by networks that had not seen it or its near-duplicates"
 ESTIMATED = f"{HELD_OUT}; outcomes of tiers that the log does not show are estimated, doubly robust"
+TAUGHT = f"{HELD_OUT}; their outcomes are what the teacher expects, for nobody knows them"
 NO_LEAKS = "none by construction: near-duplicates share a fold, so no network judged one that it had seen"
 
 
@@ -120,6 +123,7 @@ def train(
     config: TrainConfig | None = None,
     *,
     base: Base | None = None,
+    teacher: Router | None = None,
     report: str | Path | None = None,
     skip_bad: bool = False,
     keep_dominated: bool = False,
@@ -129,6 +133,7 @@ def train(
 
     An interrupted run is taken up by the next of the same data and settings, from ``out`` + ".resume".
     Tiers that another dominates leave the ladder first, unless ``keep_dominated`` (evaluation/domination.py).
+    With a ``teacher``, whose ladder ``ladder`` then is, rows without labels get its probabilities (teach.py).
 
     Raises:
         RouterModelError: data, settings or files are not usable, or training failed; ``out`` is untouched.
@@ -143,14 +148,19 @@ def train(
     if report:
         make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
-    prepared = prepare(read_all(paths, reading), ladder, config, encoder)
+    records = read_all(paths, reading)
+    if teacher:
+        prepared = taught(records, teacher, config, encoder)
+    else:
+        prepared = prepare(records, ladder, config, encoder)
     dropped: tuple[DroppedTier, ...] = ()
-    if not keep_dominated:
+    if not (keep_dominated or teacher):
         dropped = dominated(prepared.records, prepared.labels, prepared.groups, ladder, config)
     if dropped:
         prepared, ladder = without_dropped(dropped, prepared, ladder, config, encoder)
     fingerprint = data_fingerprint(prepared.records)
-    state = open_state(Path(f"{out}.resume"), _run_fingerprint(fingerprint, ladder, config, encoder))
+    run_of = (fingerprint, ladder, config, encoder.fingerprint, teacher and teacher.artifact.fingerprint)
+    state = open_state(Path(f"{out}.resume"), _run_fingerprint(run_of))
     try:
         built = build(prepared, ladder, config, encoder, state=state, stage_done=stage_done)
     except (DataError, TrainingError):  # it would fail again: there is nothing to go on with
@@ -168,6 +178,8 @@ def train(
         "groups": len(np.unique(prepared.groups)),
         "dropped_tiers": [asdict(tier) for tier in dropped],
     }
+    if teacher:
+        data |= {"outcomes": outcomes_of(prepared), "teacher": teacher.artifact.fingerprint}
     manifest = _manifest(built, exported, evaluation, prepared, ladder, config, encoder, data)
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
@@ -252,9 +264,8 @@ def without_dropped(
     return prepare(records, ladder, config, encoder), ladder
 
 
-def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, encoder: Encoder) -> str:
-    run_of = repr((data, ladder, config, encoder.fingerprint, version("torch"), version("lightning")))
-    return hashlib.sha256(run_of.encode()).hexdigest()
+def _run_fingerprint(run_of: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr((*run_of, version("torch"), version("lightning"))).encode()).hexdigest()
 
 
 def _export(built: Built, prepared: Prepared, tiers: int, encoder: Encoder) -> Exported:
@@ -277,13 +288,19 @@ def _report(
         records=[prepared.records[row] for row in built.rows.tolist()],
         judged=judged,
         evaluation=evaluation,
-        rows_are=ESTIMATED if built.labels.estimated else HELD_OUT,
+        rows_are=_rows_are(built, manifest),
         resamples=config.resamples,
         seed=config.seed,
         history=built.fitted.history,
         leaks=NO_LEAKS,
     )
     return write_report(folder, findings)
+
+
+def _rows_are(built: Built, manifest: Manifest) -> str:
+    if manifest.data["outcomes"] == TEACHERS:
+        return TAUGHT
+    return ESTIMATED if built.labels.estimated else HELD_OUT
 
 
 def _manifest(
@@ -306,6 +323,8 @@ def _manifest(
         tokenizer_json=encoder.tokenizer_json,
         max_tokens=encoder.max_tokens,
         pairs=encoder.pairs,
+        frame=encoder.frame,
+        providers=exported.providers,
         encoder=encoder.name,
         precision=exported.precision,
         relative_cost=built.relative_cost,

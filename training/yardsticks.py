@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from router_model import prompt as prompts
-from router_model.errors import MissingExtraError
+from router_model.errors import ConfigError, MissingExtraError
 from router_model.features import FEATURES, featurize
 from router_model.network import hidden_units
 from router_model.prompt import Request
@@ -33,7 +33,11 @@ def hugging_face_float32(router: Router) -> Call:
     """Hugging Face's tokenizer and the network as it is trained: not folded, float32, one thread.
 
     Its weights are drawn at random; only their shapes matter to the time.
+
+    Raises:
+        ConfigError: the router is not static.
     """
+    _refuse_others(router)
     manifest = router.artifact.manifest
     tokenizer = HuggingFaceTokenizer(manifest.tokenizer_json)
     session = _session(_unfolded(tokenizer.vocabulary, len(router.ladder)))
@@ -50,7 +54,12 @@ def hugging_face_float32(router: Router) -> Call:
 
 
 def numpy_floor(router: Router) -> Call:
-    """The artifact's folded arithmetic in numpy, in float32, with the router's own tokenizer."""
+    """The artifact's folded arithmetic in numpy, in float32, with the router's own tokenizer.
+
+    Raises:
+        ConfigError: the router is not static.
+    """
+    _refuse_others(router)
     model = onnx.load_model_from_string(router.artifact.content)
     arrays = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
     factor = next(
@@ -101,6 +110,12 @@ def minilm_int8(router: Router) -> Call:
         return session.run(None, {"token_ids": ids[np.newaxis].astype(np.int64)})[0]
 
     return call
+
+
+def _refuse_others(router: Router) -> None:
+    encoder = router.artifact.manifest.encoder
+    if encoder != "static":
+        raise ConfigError(f"does the static encoder's work, and this router's is {encoder}")
 
 
 YARDSTICKS: dict[str, Callable[[Router], Call]] = {

@@ -37,7 +37,7 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
         truncated = True
         ids = tokens.window(ids, limit)
     elif not ids.size:
-        ids = tokens.NOTHING
+        ids = router._nothing
     marks.append(clock())
     features = featurize(prompt)
     marks.append(clock())

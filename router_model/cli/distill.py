@@ -1,22 +1,48 @@
 """``router-model distill``."""
 
+import dataclasses
 from pathlib import Path
 
 import click
 
-from router_model.cli.options import FILE, json_option
+from router_model.cli.options import FILE, json_option, skip_bad_option
 from router_model.terminal import echo_json, progress
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @click.command()
+@click.option("--model", default=MINILM, show_default=True, help="Without --teacher: name or folder.")
+@click.option("--dimension", type=int, default=192, show_default=True, help="Columns of the base's table.")
+@click.option("--teacher", type=FILE, help="A router, to distil it to a smaller one.")
+@click.option("--student", default="static", show_default=True, help="Encoder of the smaller one.")
 @click.option(
-    "--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True, help="Name or folder."
+    "--prompts", multiple=True, type=FILE, help="Records for the student; labels they may have are kept."
 )
-@click.option("--dimension", type=int, default=192, show_default=True, help="Columns of the table.")
-@click.option("--out", required=True, type=FILE, help="The base encoder to write, .npz.")
+@click.option("--base", "base_path", type=FILE, help="Base encoder of the student.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the student's training.")
+@click.option("--out", required=True, type=FILE, help="The base encoder, .npz, or the student to write.")
+@skip_bad_option
 @json_option
-def distill(model: str, dimension: int, out: Path, as_json: bool) -> None:
-    """Distil a sentence-transformers model to a base encoder that training starts from."""
+def distill(
+    model: str,
+    dimension: int,
+    teacher: Path | None,
+    student: str,
+    prompts: tuple[Path, ...],
+    base_path: Path | None,
+    seed: int,
+    out: Path,
+    skip_bad: bool,
+    as_json: bool,
+) -> None:
+    """Distil a sentence-transformers model to a base encoder, or a router to a smaller router."""
+    if (teacher is None) != (not prompts):
+        raise click.UsageError(
+            "--teacher and --prompts go together: the teacher's router, and what it is asked"
+        )
+    if teacher:
+        return _teach(teacher, student, prompts, base_path, seed, out, skip_bad, as_json)
     from router_model.training.distill import distill as run
 
     with progress("distilling") as stage_done:
@@ -26,3 +52,39 @@ def distill(model: str, dimension: int, out: Path, as_json: bool) -> None:
     if as_json:
         return echo_json({"out": str(out), "bytes": size, "source": base.source, "shape": shape})
     return click.echo(f"{out}: {size / 1e6:.1f} MB, {shape[0]} tokens by {shape[1]}, from {base.source}")
+
+
+def _teach(
+    teacher_path: Path,
+    student: str,
+    prompts: tuple[Path, ...],
+    base_path: Path | None,
+    seed: int,
+    out: Path,
+    skip_bad: bool,
+    as_json: bool,
+) -> None:
+    from router_model.base import Base
+    from router_model.router import Router
+    from router_model.training.config import TrainConfig
+    from router_model.training.train import train
+
+    teacher = Router.load(teacher_path)
+    quality = teacher.artifact.manifest.default_quality
+    config = TrainConfig(encoder=student, seed=seed, quality=quality)
+    base = Base.read(base_path) if base_path else None
+    with progress("distilling") as stage_done:
+        done = train(
+            prompts,
+            teacher.ladder,
+            out,
+            config,
+            base=base,
+            teacher=teacher,
+            skip_bad=skip_bad,
+            stage_done=stage_done,
+        )
+    if as_json:
+        return echo_json(dataclasses.asdict(done))
+    click.echo(f"guard: {done.guard['message']}")
+    return click.echo(f"{out}: {done.bytes / 1e6:.1f} MB, {done.precision}, from {done.rows} rows")

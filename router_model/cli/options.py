@@ -36,7 +36,16 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
     """The settings of ``TrainConfig`` that both training commands take."""
     options = [
         click.option(
-            "--encoder", default="static", show_default=True, help="Kind of the network, by its name."
+            "--encoder",
+            default="static",
+            show_default=True,
+            help="Kind of the network, or a sentence-transformers model by name or folder.",
+        ),
+        click.option(
+            "--precision",
+            default="auto",
+            show_default=True,
+            help="Of a transformer's graph: float32, float16 for a GPU, int8 for a CPU.",
         ),
         click.option(
             "--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."

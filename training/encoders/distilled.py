@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ class Distilled:
 
     base: Base
     max_tokens: int = 512
+    frame: ClassVar[None] = None
 
     @property
     def source(self) -> str:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from router_model.bag import Pairs
+from router_model.frame import Frame
 from router_model.prompt import Prompt
+from router_model.providers import CPU
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
@@ -26,11 +28,13 @@ class Exported:
         graph: the ONNX model's bytes, without metadata.
         precision: of its weights, such as "int8", or "float32" where int8 lost too much.
         checks: the largest differences that were found.
+        providers: of ONNX Runtime that the graph is meant for, best first.
     """
 
     graph: bytes
     precision: str
     checks: dict[str, float]
+    providers: tuple[str, ...] = (CPU,)
 
 
 class Encoder(Protocol):
@@ -60,6 +64,10 @@ class Encoder(Protocol):
     @property
     def pairs(self) -> Pairs | None:
         """The ids of pairs of tokens, where its graph reads bags of both; None where it reads the tokens."""
+
+    @property
+    def frame(self) -> Frame | None:
+        """What stands around a text's tokens in its graph's input; None where nothing does."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,0 +1,119 @@
+"""A router distilled to another: on prompts without labels, with some, and what is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from router_model.base import Base
+from router_model.cli import main
+from router_model.data.readers import read_records
+from router_model.errors import DataError
+from router_model.router import Router
+from router_model.training.calibrate import calibrate
+from router_model.training.config import TrainConfig
+from router_model.training.teach import KNOWN, TEACHERS
+from router_model.training.train import train
+
+
+def unlabelled(path: Path, source: Path, labelled: int = 0) -> Path:
+    """The rows of a file without what is known of them, but for the first few."""
+    rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    for row in rows[labelled:]:
+        del row["outcomes"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def base_path(small_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("base") / "base.npz"
+    small_base.write(path)
+    return path
+
+
+def run(*words: Any) -> Any:
+    return CliRunner().invoke(main, [*map(str, words)], prog_name="router-model")
+
+
+@pytest.mark.parametrize(("labelled", "measured_on"), [(0, TEACHERS), (200, KNOWN)])
+def test_a_student_learns_its_teachers_probabilities(
+    labelled: int,
+    measured_on: str,
+    router: Router,
+    quick: TrainConfig,
+    small_base: Base,
+    log_path: Path,
+    fresh_log_path: Path,
+    tmp_path: Path,
+) -> None:
+    prompts = unlabelled(tmp_path / "prompts.jsonl", fresh_log_path, labelled)
+    out = tmp_path / "student.onnx"
+    done = train([prompts], router.ladder, out, quick, base=small_base, teacher=router)
+    student = Router.load(out)
+    data = student.artifact.manifest.data
+    assert data["outcomes"] == measured_on
+    assert data["teacher"] == router.artifact.fingerprint
+    assert data["measured_rows"] == (labelled or done.rows) == (labelled or 1000)
+    asked = [record.prompt for record in read_records(log_path)]
+    said, taught = (r.route_prompts(asked).sufficiency for r in (student, router))
+    assert np.corrcoef(said[:, 0], taught[:, 0])[0, 1] > 0.8
+    assert abs(said.mean() - taught.mean()) < 0.05
+
+
+def test_the_command_line_distils_a_router(
+    artifact_path: Path, base_path: Path, log_path: Path, tmp_path: Path
+) -> None:
+    few, out = tmp_path / "few.jsonl", tmp_path / "student.onnx"
+    few.write_text("\n".join(log_path.read_text("utf-8").splitlines()[:120]), "utf-8")
+    prompts = unlabelled(tmp_path / "prompts.jsonl", few)
+    flags = ["--teacher", artifact_path, "--prompts", prompts, "--base", base_path, "--out", out, "--json"]
+    done = run("distill", *flags)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"] == 120
+    assert Router.load(out).ladder == Router.load(artifact_path).ladder
+
+
+def test_a_teacher_without_prompts_and_prompts_without_a_teacher_are_refused(
+    artifact_path: Path, log_path: Path, tmp_path: Path
+) -> None:
+    for flags in (["--teacher", artifact_path], ["--prompts", log_path]):
+        done = run("distill", *flags, "--out", tmp_path / "x")
+        assert done.exit_code == 2
+        assert "go together" in done.stderr
+
+
+def test_no_prompts_at_all_are_refused(router: Router, quick: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(DataError):
+        train([tmp_path / "empty.jsonl"], router.ladder, tmp_path / "x", quick, teacher=router)
+
+
+def test_a_student_does_not_take_up_the_run_of_another_teacher(
+    router: Router, quick: TrainConfig, small_base: Base, log_path: Path, tmp_path: Path
+) -> None:
+    def stop(name: str, share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    prompts, out = unlabelled(tmp_path / "prompts.jsonl", log_path), tmp_path / "student.onnx"
+    other = Router(dataclasses.replace(router.artifact, fingerprint="of another"))
+    with pytest.raises(KeyboardInterrupt):
+        train([prompts], router.ladder, out, quick, base=small_base, teacher=other, stage_done=stop)
+    before = json.loads(Path(f"{out}.resume/run.json").read_text())
+    with pytest.raises(KeyboardInterrupt):
+        train([prompts], router.ladder, out, quick, base=small_base, teacher=router, stage_done=stop)
+    assert json.loads(Path(f"{out}.resume/run.json").read_text()) != before
+
+
+def test_calibration_on_probabilities_is_that_on_as_many_outcomes() -> None:
+    chance = np.random.default_rng(0)
+    logits = chance.normal(size=(400, 1))
+    soft = 1 / (1 + np.exp(-(2 * logits + 0.5)))
+    fitted = calibrate(logits, soft)
+    assert fitted.scale[0] == pytest.approx(2, abs=0.01)
+    assert fitted.offset[0] == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,72 @@
+"""A large router's probabilities as what a small one learns from, on prompts that nobody labelled.
+
+Hinton et al. 2015: a teacher's probability tells more of a prompt than one outcome does, and prompts without
+outcomes are plenty. Rows that carry outcomes keep them.
+
+N: rows, K: tiers.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from router_model.data.groups import group
+from router_model.data.labels import CHARACTERS_PER_TOKEN, Labels, label
+from router_model.data.records import Record
+from router_model.errors import DataError
+from router_model.router import Router
+from router_model.training.config import TrainConfig
+from router_model.training.curve import MIN_ROWS
+from router_model.training.encoders.encoder import Encoder
+from router_model.training.prepare import Prepared
+
+logger = logging.getLogger(__name__)
+
+KNOWN, TEACHERS = "known", "the teacher's probabilities"  # what outcomes a router was measured on
+
+
+def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, encoder: Encoder) -> Prepared:
+    """Rows for the teacher's ladder: as labelled, or else with its probability that each tier suffices.
+
+    With at least 50 rows that tell how every tier did, these alone measure the student. With fewer, all rows
+    do, the teacher's probabilities in the place of outcomes that nobody knows.
+
+    Raises:
+        DataError: no record.
+    """
+    if not records:
+        raise DataError("the data holds no record; give at least one prompt")
+    logger.info("the teacher routes %d prompts", len(records))
+    decisions = teacher.route_prompts([record.prompt for record in records])
+    probabilities = decisions.sufficiency.astype(np.float64)  # [N, K]
+    labels = _labels(records, teacher, config)
+    unknown = ~labels.observed.any(axis=1)  # [N]
+    sufficient = np.where(unknown[:, np.newaxis], probabilities, labels.sufficient)  # [N, K]
+    by_teacher = unknown if labels.complete.sum() < MIN_ROWS else np.zeros_like(unknown)  # [N]
+    outcomes = np.where(by_teacher[:, np.newaxis], probabilities, labels.outcomes)  # [N, K]
+    told = Labels(outcomes, sufficient, labels.cost_usd, labels.input_tokens, labels.output_tokens)
+    return Prepared(records, told, group(records), encoder.encode([record.prompt for record in records]))
+
+
+def outcomes_of(prepared: Prepared) -> str:
+    """What outcomes taught rows are measured on, for the manifest."""
+    complete = prepared.labels.sufficient[prepared.labels.complete]
+    return KNOWN if np.isin(complete, (0.0, 1.0)).all() else TEACHERS
+
+
+def _labels(records: Sequence[Record], teacher: Router, config: TrainConfig) -> Labels:
+    """What the records themselves tell; NaN throughout where that is nothing."""
+    ladder = teacher.ladder
+    if any(record.outcomes or record.best_tier or record.preference for record in records):
+        return label(records, ladder, config.bar, config.margin)
+    unknown = np.full((len(records), len(ladder)), np.nan)
+    input_tokens = np.array([record.prompt.characters / CHARACTERS_PER_TOKEN for record in records])  # [N]
+    output_tokens = np.array(teacher.artifact.manifest.output_tokens)  # [K]
+    cost = np.array(
+        [
+            [tier.cost_usd(read, written) for tier, written in zip(ladder.tiers, output_tokens, strict=True)]
+            for read in input_tokens
+        ]
+    )
+    return Labels(unknown, unknown, cost, input_tokens, output_tokens)
