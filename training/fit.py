@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from router_model.base import Base
 from router_model.errors import FileError, TrainingError, one_line
 from router_model.files import replace_file
-from router_model.network import Network
+from router_model.network import CONSTANT, Network
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
 from router_model.training.module import Module
+from router_model.training.start import refit_logits
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +94,14 @@ def fit(
     finished = checkpoints / "finished.pt" if checkpoints else None
     if finished and finished.is_file():
         return _finished(network, finished)
+    if base.learned:
+        refit_logits(network, predict(network.eval(), encoded, train_rows), targets[train_rows])
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
     penalty = config.gain_penalty * single_share(targets[train_rows]) / len(train_rows)
-    module = Module(network, config, steps * epochs, penalty)
+    pull = config.start_penalty / len(train_rows) if base.learned else None
+    module = Module(network, config, steps * epochs, penalty, pull)
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:
@@ -148,6 +152,10 @@ def new_network(base: Base, features: NDArray[np.float32], tiers: int, config: T
     exact = features.astype(np.float64)
     mean = torch.from_numpy(exact.mean(axis=0)).float()  # [F]
     deviation = torch.from_numpy(exact.std(axis=0)).float()  # [F]
+    if base.learned:  # its weights are of features in its own units, where it saw them vary
+        known = torch.from_numpy(base.learned.feature_deviation) > CONSTANT  # [F]
+        mean = torch.where(known, torch.from_numpy(base.learned.feature_mean), mean)
+        deviation = torch.where(known, torch.from_numpy(base.learned.feature_deviation), deviation)
     return Network(base, mean, deviation, tiers, config.dropout)
 
 

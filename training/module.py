@@ -32,16 +32,25 @@ class Module(lightning.LightningModule):
 
     Args:
         gain_penalty: weight in the loss of the variance of the gain.
+        start_penalty: weight in the loss of half the squared distance from the parameters as they are now,
+            in place of the decay of weights (L2-SP, Li et al. 2018); None where they have learnt nothing.
     """
 
     def __init__(
-        self, network: Network, config: TrainConfig, total_steps: int, gain_penalty: float = 0.0
+        self,
+        network: Network,
+        config: TrainConfig,
+        total_steps: int,
+        gain_penalty: float = 0.0,
+        start_penalty: float | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.total_steps = total_steps
         self.gain_penalty = gain_penalty
+        self.start_penalty = start_penalty
+        self.start = [parameter.detach().clone() for parameter in network.parameters()]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch.
@@ -58,6 +67,9 @@ class Module(lightning.LightningModule):
         loss = masked_loss(logits, targets)  # []
         if self.gain_penalty:
             loss = loss + self.gain_penalty * gain_variance(logits)  # []
+        if self.start_penalty is not None:
+            moved = zip(self.network.parameters(), self.start, strict=True)
+            loss = loss + self.start_penalty / 2 * sum((now - start).square().sum() for now, start in moved)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 
@@ -73,15 +85,24 @@ class Module(lightning.LightningModule):
         tables = [network.token.weight, network.wide.weight]
         named = {id(parameter) for parameter in tables}
         dense = [parameter for parameter in network.parameters() if id(parameter) not in named]
+        rate, decay = (1.0, 1.0) if self.start_penalty is None else (config.start_rate, 0.0)
         optimizer = torch.optim.AdamW(
             [
-                {"params": [network.token.weight], "lr": config.token_learning_rate, "weight_decay": 0.0},
+                {
+                    "params": [network.token.weight],
+                    "lr": rate * config.token_learning_rate,
+                    "weight_decay": 0.0,
+                },
                 {
                     "params": [network.wide.weight],
-                    "lr": config.wide_learning_rate,
-                    "weight_decay": config.wide_weight_decay,
+                    "lr": rate * config.wide_learning_rate,
+                    "weight_decay": decay * config.wide_weight_decay,
                 },
-                {"params": dense, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+                {
+                    "params": dense,
+                    "lr": rate * config.learning_rate,
+                    "weight_decay": decay * config.weight_decay,
+                },
             ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_rate)

@@ -34,6 +34,7 @@ from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import Exported, export, run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
+from router_model.training.start import keep_learned
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def train(
     *,
     base: Base | None = None,
     report: str | Path | None = None,
+    learned: str | Path | None = None,
     skip_bad: bool = False,
     keep_dominated: bool = False,
     stage_done: StageDone | None = None,
@@ -128,6 +130,7 @@ def train(
 
     An interrupted run is taken up by the next of the same data and settings, from ``out`` + ".resume".
     Tiers that another dominates leave the ladder first, unless ``keep_dominated`` (evaluation/domination.py).
+    ``learned`` is a file for what the network learnt, which ``Base.read`` reads to go on from.
 
     Raises:
         RouterModelError: data, settings or files are not usable, or training failed; ``out`` is untouched.
@@ -164,12 +167,16 @@ def train(
         "measured_rows": len(built.rows),
         "outcomes": "estimated" if built.labels.estimated else "known",
         "groups": len(np.unique(prepared.groups)),
+        "input_tokens": float(prepared.labels.input_tokens.mean()),
         "dropped_tiers": [asdict(tier) for tier in dropped],
     }
     manifest = _manifest(built, exported, evaluation, prepared, ladder, config, base, data)
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
+    if learned:
+        source = f"{out.name}, of data {fingerprint[:16]}"
+        keep_learned(built.fitted.network, built.fitted.calibration, base, source).write(learned)
     shutil.rmtree(state, ignore_errors=True)
     return Trained(
         out=str(out),
@@ -251,12 +258,10 @@ def without_dropped(
 
 
 def _run_fingerprint(data: str, ladder: Ladder, config: TrainConfig, base: Base) -> str:
-    run_of = repr(
-        (data, ladder, config, base.source, base.table.shape, version("torch"), version("lightning"))
-    )
+    run_of = repr((data, ladder, config, base.source, base.digest(), version("torch"), version("lightning")))
     digest = hashlib.sha256(run_of.encode())
-    for array in (base.table, base.scale, base.log_weight):
-        digest.update(np.ascontiguousarray(array).data)
+    if base.learned:
+        digest.update(base.learned.digest().encode())
     return digest.hexdigest()
 
 
@@ -324,6 +329,6 @@ def _manifest(
             "folds": config.folds,
         },
         metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
-        data=data | {"base": base.source},
+        data=data | {"base": base.source, "started_from": base.learned.source if base.learned else None},
         versions={name: version(name) for name in LIBRARIES},
     )
