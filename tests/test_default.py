@@ -82,9 +82,12 @@ def test_it_decides_the_same_one_by_one_in_a_batch_and_loaded_again(shipped: Rou
         assert list(one.sufficiency.values()) == pytest.approx(batch.sufficiency[place], abs=1e-5)
 
 
-def test_it_tells_a_proof_from_a_greeting(shipped: Router) -> None:
-    easy, hard = shipped.route("What is the capital of France?"), shipped.route(PROMPTS[1])
-    assert easy.sufficiency["small"] > hard.sufficiency["small"]
+def test_it_tells_arithmetic_from_programming(shipped: Router) -> None:
+    easy, hard = (
+        shipped.route("What is 12 * 9?"),
+        shipped.route("Write a function that reverses a linked list."),
+    )
+    assert easy.sufficiency["small"] > hard.sufficiency["small"] + 0.3
 
 
 def test_what_ships_is_small() -> None:
@@ -173,7 +176,7 @@ def test_a_ladder_of_any_length_starts_between_its_ends(tiers: int, taught: Base
     if tiers <= 3:  # a longer ladder has fewer hidden units
         assert other[:, [0, -1]] == pytest.approx(three[:, [0, -1]], abs=1e-4)
     for end in (0, -1):
-        assert np.corrcoef(other[:, end], three[:, end])[0, 1] > 0.9
+        assert np.corrcoef(other[:, end], three[:, end])[0, 1] > 0.7
 
 
 def test_few_rows_do_better_from_a_router_than_from_the_base(
