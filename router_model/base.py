@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class Base:
 
     def write(self, path: str | Path) -> None:
         """Write the file whole or not at all; raises FileError."""
-        members = {
+        members: dict[str, NDArray[Any]] = {
             "table": self.table,
             "scale": self.scale,
             "log_weight": self.log_weight,

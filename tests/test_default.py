@@ -27,6 +27,7 @@ from router_model.training.train import train
 
 PACKAGE = Path(__file__).parent.parent / "router_model"
 NONE = np.zeros(0, np.int64)
+WORDS = {True: "prove theorem lemma integral", False: "hello thanks weather recipe"}
 PROMPTS = [
     "What is 2 + 2?",
     "Prove that every compact Hausdorff space is normal.",
@@ -54,6 +55,21 @@ def taught(prepared: Prepared, small_base: Base, quick: TrainConfig) -> Base:
     fitted = fit(small_base, prepared.encoded, targets, rows, NONE, quick, stop_after=8)
     calibration = Calibration(np.array([1.5, 1.0, 0.7]), np.array([0.3, 0.0, -0.2]))
     return small_base.taught(keep_learned(fitted.network, calibration, small_base, "a test"))
+
+
+def few_rows(count: int) -> list[dict[str, Any]]:
+    """Rows of which every other one is hard."""
+    return [
+        {
+            "prompt": f"{WORDS[row % 2 == 0]} {row * 7919} {row * row}",
+            "outcomes": {
+                "model-s": float(row % 2),
+                "model-m": float(row % 4 > 0),
+                "model-l": float(row % 9 > 0),
+            },
+        }
+        for row in range(count)
+    ]
 
 
 def test_the_router_that_ships_has_three_tiers_and_its_own_dial(shipped: Router) -> None:
@@ -125,13 +141,9 @@ def test_the_same_prices_change_no_cost(shipped: Router) -> None:
         assert now.cost == pytest.approx(before.cost)
 
 
-def test_a_ladder_of_other_tiers_or_prices_that_fall_is_refused(shipped: Router, ladder: Ladder) -> None:
+def test_a_ladder_of_another_length_is_refused(shipped: Router, ladder: Ladder) -> None:
     with pytest.raises(LadderError, match=r"2 tiers, the router 3; .*--base"):
         shipped.with_ladder(Ladder(ladder.tiers[:2]))
-    answers_dear = dataclasses.replace(ladder.tiers[0], input_usd_per_million=0.0, output_usd_per_million=9.0)
-    reads_dear = dataclasses.replace(ladder.tiers[1], input_usd_per_million=9.5, output_usd_per_million=0.0)
-    with pytest.raises(LadderError, match="list the cheapest first"):
-        shipped.with_ladder(Ladder((answers_dear, reads_dear, ladder.tiers[2])))
 
 
 def test_a_router_is_judged_on_the_tiers_that_the_data_has_models_for(
@@ -221,17 +233,19 @@ def test_training_from_the_router_that_ships_says_so(
     assert data["base"] == Base.default().source
 
 
-def test_what_one_command_learnt_the_next_goes_on_from(
-    log_path: Path, ladder_path: Path, small_base: Base, tmp_path: Path
+def test_one_command_goes_on_from_the_router_that_ships_and_writes_what_it_learnt(
+    ladder_path: Path, tmp_path: Path
 ) -> None:
-    learned, out = tmp_path / "learned.npz", tmp_path / "router.onnx"
-    asked = ["train", str(log_path), "--ladder", str(ladder_path), "--epochs", "1", "--resamples", "200"]
-    first = CliRunner().invoke(main, [*asked, "--out", str(out), "--learned", str(learned), "--json"])
-    assert first.exit_code == 0, first.output
-    then = CliRunner().invoke(main, [*asked, "--out", str(out), "--base", str(learned), "--json"])
-    assert then.exit_code == 0, then.output
-    assert json.loads(then.stdout)["rows"] == 400
-    assert "router.onnx, of data" in Router.load(out).artifact.manifest.data["started_from"]
+    log, out, learned = tmp_path / "log.jsonl", tmp_path / "router.onnx", tmp_path / "learned.npz"
+    log.write_text("".join(json.dumps(row) + "\n" for row in few_rows(60)), encoding="utf-8")
+    asked = ["train", log, "--ladder", ladder_path, "--base", "default", "--out", out, "--learned", learned]
+    done = CliRunner().invoke(main, [*map(str, asked), "--epochs", "1", "--resamples", "200", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"] == 60
+    assert Router.load(out).artifact.manifest.data["started_from"] == Learned.default().source
+    start = Base.read(learned).learned
+    assert start is not None
+    assert "router.onnx, of data" in start.source
 
 
 def test_what_was_learnt_is_read_back_and_damage_is_named(taught: Base, tmp_path: Path) -> None:
