@@ -234,14 +234,13 @@ def test_training_from_the_router_that_ships_says_so(
 
 
 def test_one_command_goes_on_from_the_router_that_ships_and_writes_what_it_learnt(
-    ladder_path: Path, tmp_path: Path
+    ladder_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("router_model.training.fit.planned_epochs", lambda rows, config: 1)  # of hundreds
     log, out, learned = tmp_path / "log.jsonl", tmp_path / "router.onnx", tmp_path / "learned.npz"
     log.write_text("".join(json.dumps(row) + "\n" for row in few_rows(60)), encoding="utf-8")
     asked = ["train", log, "--ladder", ladder_path, "--base", "default", "--out", out, "--learned", learned]
-    done = CliRunner().invoke(
-        main, [*map(str, asked), "--epochs", "1", "--batch-size", "2", "--resamples", "200", "--json"]
-    )
+    done = CliRunner().invoke(main, [*map(str, asked), "--epochs", "1", "--resamples", "200", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"] == 60
     assert Router.load(out).artifact.manifest.data["started_from"] == Learned.default().source
