@@ -5,8 +5,8 @@ group, and all ways train on the draw as ``router-model train`` does and are jud
 
 - cold: from the base encoder, 250 and 1,000 rows;
 - unseen: from a router that was trained on the other sets alone, as whoever has new tasks starts;
-- like: from a router trained on all sets but the fold and its near-duplicates, as whoever has prompts like
-  those of the router that ships starts;
+- like: from a router trained on all sets but the fold, the few rows and their near-duplicates, as whoever has
+  prompts like those of the router that ships starts;
 - shipped: from the router that ships. It saw the fold: contaminated, no evidence, and here for completeness.
 
     python benchmarks/warm_start.py DATASETS/train --ladder examples/ladders/default.yaml > result.json
@@ -126,8 +126,10 @@ def main() -> None:
     for fold in range(FOLDS):
         inside = fold_of == fold
         held = every[inside & prepared.labels.complete]
-        like = start(prepared, every[~np.isin(prepared.groups, prepared.groups[inside])], config, epochs)
         rest = every[judged_on & ~inside]
+        own_rows = np.concatenate([every[inside], draw(prepared.groups, rest, few, fold)])
+        others = every[~np.isin(prepared.groups, prepared.groups[own_rows])]
+        like = start(prepared, others, config, epochs)
         config = dataclasses.replace(config, seed=fold)
         ways = {f"cold {few}": (cold, few), f"cold {many}": (cold, many)}
         ways |= {"unseen": (unseen, few), "like": (like, few), "shipped": (shipped, few)}
