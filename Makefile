@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types wheel clean
+.PHONY: demo default-router test lint types wheel clean
 
 demo: $(VENV)/demo.stamp
 	mkdir -p demo
@@ -14,6 +14,12 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/router-model evaluate demo/router.onnx demo/test.jsonl
 	@echo; echo "On ten prompts that it has not seen:"
 	$(BIN)/router-model route demo/router.onnx --input examples/prompts.txt --lines
+
+# The router that ships, from the folder of routing datasets. One thread: a sum's order is part of the result.
+DATASETS ?= ../shared/datasets
+default-router: $(VENV)/demo.stamp
+	OMP_NUM_THREADS=1 $(BIN)/router-model train $(DATASETS)/train/*.jsonl.gz \
+		--ladder examples/ladders/default.yaml --out router_model/default.onnx --learned router_model/default.npz
 
 test: $(VENV)/test.stamp lint types
 	$(BIN)/python -m pytest

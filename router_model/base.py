@@ -6,19 +6,22 @@ tokenizer's JSON), ``source`` uint8 (where the table comes from). It is built by
 the network is fitted on top of it, and serving never reads it.
 """
 
-import io
-import zipfile
+import dataclasses
+import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.errors import ArtifactCorruptError, ArtifactError, one_line
-from router_model.files import read_file, replace_file
+from router_model.archive import MAX_ARCHIVE_BYTES, pack, spelled, text, unpack
+from router_model.errors import ArtifactCorruptError, ArtifactError
+from router_model.files import read_file
+from router_model.learned import LEARNED, Learned
 
-MAX_BASE_BYTES = 256 << 20
+DEFAULT = "default"
 CURE = "make one with router-model distill"
 MEMBERS = {"table", "scale", "log_weight", "tokenizer", "source"}
 
@@ -33,6 +36,7 @@ class Base:
         log_weight: float32 [V]; natural logarithm of each token's weight in the mean.
         tokenizer_json: the tokenizer file, whole.
         source: the name of the model it was distilled from.
+        learned: what a router learnt on it, where training goes on from there.
     """
 
     table: NDArray[np.int8]
@@ -40,6 +44,7 @@ class Base:
     log_weight: NDArray[np.float32]
     tokenizer_json: str
     source: str
+    learned: Learned | None = None
 
     def embeddings(self) -> NDArray[np.float32]:
         """The table in floating point, float32 [V, D]."""
@@ -51,39 +56,53 @@ class Base:
         return cls._parse(files("router_model").joinpath("minilm.npz").read_bytes(), "minilm.npz")
 
     @classmethod
+    def find(cls, name: str | Path) -> "Base":
+        """What ``--base`` names: a file, or "default", the base that ships with what its router learnt."""
+        if str(name) == DEFAULT:
+            return cls.default().taught(Learned.default())
+        return cls.read(name)
+
+    @classmethod
     def read(cls, path: str | Path) -> "Base":
-        """Read a base of at most 256 MiB.
+        """Read a base of at most 256 MiB; a file of what a router learnt comes with the base that ships.
 
         Raises:
             FileError: missing or too large.
-            ArtifactError: not a base encoder.
+            ArtifactError: not a base encoder, or what was learnt on another one than the one that ships.
         """
-        return cls._parse(read_file(path, MAX_BASE_BYTES), str(path))
+        return cls._parse(read_file(path, MAX_ARCHIVE_BYTES), str(path))
 
     @classmethod
     def _parse(cls, raw: bytes, name: str) -> "Base":
-        try:
-            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-                if sum(member.file_size for member in archive.infolist()) > MAX_BASE_BYTES:
-                    raise ArtifactError(f"{name}: unpacks to more than {MAX_BASE_BYTES} bytes; {CURE}")
-            with np.load(io.BytesIO(raw), allow_pickle=False) as members:
-                if set(members.files) != MEMBERS:
-                    raise ArtifactError(f"{name}: not a base encoder; {CURE}")
-                base = cls(
-                    table=members["table"],
-                    scale=members["scale"],
-                    log_weight=members["log_weight"],
-                    tokenizer_json=members["tokenizer"].tobytes().decode("utf-8"),
-                    source=members["source"].tobytes().decode("utf-8"),
-                )
-        except ArtifactError:
-            raise
-        except Exception as error:  # NumPy, zipfile, zlib and tokenize each raise their own
-            raise ArtifactCorruptError(
-                f"{name}: not readable as a base encoder: {one_line(error)}; copy the file again"
-            ) from None
+        members = unpack(raw, name, "a base encoder", CURE)
+        if set(members) == LEARNED:
+            return cls.default().taught(Learned.parse(raw, name))
+        if set(members) != MEMBERS:
+            raise ArtifactError(f"{name}: not a base encoder; {CURE}")
+        base = cls(
+            table=members["table"],
+            scale=members["scale"],
+            log_weight=members["log_weight"],
+            tokenizer_json=text(members["tokenizer"], name),
+            source=text(members["source"], name),
+        )
         base._check(name)
         return base
+
+    def taught(self, learned: Learned) -> "Base":
+        """This base with what a router learnt on it; raises ArtifactError where that was another base."""
+        if learned.base != self.digest():
+            raise ArtifactError(
+                f"{learned.source}: was learnt on another base encoder; train it again on this one"
+            )
+        return dataclasses.replace(self, learned=learned)
+
+    def digest(self) -> str:
+        """SHA-256 of table, scale and weights, in hexadecimal."""
+        digest = hashlib.sha256()
+        for array in (self.table, self.scale, self.log_weight):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def _check(self, name: str) -> None:
         expected = {"table": (np.int8, 2), "scale": (np.float32, 1), "log_weight": (np.float32, 1)}
@@ -99,13 +118,11 @@ class Base:
 
     def write(self, path: str | Path) -> None:
         """Write the file whole or not at all; raises FileError."""
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            table=self.table,
-            scale=self.scale,
-            log_weight=self.log_weight,
-            tokenizer=np.frombuffer(self.tokenizer_json.encode(), np.uint8),
-            source=np.frombuffer(self.source.encode(), np.uint8),
-        )
-        replace_file(path, buffer.getvalue())
+        members: dict[str, NDArray[Any]] = {
+            "table": self.table,
+            "scale": self.scale,
+            "log_weight": self.log_weight,
+            "tokenizer": spelled(self.tokenizer_json),
+            "source": spelled(self.source),
+        }
+        pack(path, members)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from router_model.bag import PAIR_IDS
 from router_model.base import Base
+from router_model.learned import Learned
 
 PAD = 0
 # Columns of the folded table: H hidden units, two for each tier and the total of the weights. As int8 a row
@@ -34,7 +35,7 @@ class Network(nn.Module):
     """Sufficiency logits of token ids and features.
 
     Args:
-        base: the frozen table, and the token weights to start from.
+        base: the frozen table, and the token weights to start from, or all that a router learnt on it.
         feature_mean: float32 [F]; features are standardised with it.
         feature_deviation: float32 [F], standard deviations, 0 or more.
         tiers: K, 2 to 16.
@@ -65,11 +66,27 @@ class Network(nn.Module):
         self.hidden = nn.Linear(columns + features, hidden)
         self.head = nn.Linear(hidden, tiers)
         self.dropout = nn.Dropout(dropout)
+        if base.learned:
+            self._start_from(base.learned.for_tiers(tiers))
 
     table: Tensor
     feature_mean: Tensor
     feature_scale: Tensor
     feature_reach: Tensor
+
+    @torch.no_grad()
+    def _start_from(self, learned: Learned) -> None:
+        """Take over what a router of as many tiers learnt; a unit that it did not have says nothing yet."""
+        units = min(self.hidden.out_features, len(learned.hidden))
+        self.token.weight[:, 0] = torch.from_numpy(learned.token)
+        self.wide.weight[:] = torch.from_numpy(learned.wide)
+        self.wide_features.weight[:] = torch.from_numpy(learned.wide_features)
+        self.wide_features.bias.zero_()
+        self.hidden.weight[:units] = torch.from_numpy(learned.hidden[:units])
+        self.hidden.bias[:units] = torch.from_numpy(learned.hidden_bias[:units])
+        self.head.weight.zero_()
+        self.head.weight[:, :units] = torch.from_numpy(learned.head[:, :units])
+        self.head.bias[:] = torch.from_numpy(learned.bias)
 
     def forward(self, token_ids: Tensor, features: Tensor) -> Tensor:
         """Logits [B, K] of ``token_ids`` int [B, T], 0 where none is, and ``features`` float32 [B, F]."""

@@ -1,7 +1,9 @@
 """The router: a request in, a decision out."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from router_model.errors import ArtifactError, ConfigError, PromptError, RouterM
 from router_model.features import FEATURES, featurize
 from router_model.frame import NOTHING as NO_TOKENS
 from router_model.frame import FramedTokenizer
-from router_model.ladder import Tier
+from router_model.ladder import Ladder, Tier
 from router_model.policy import OperatingPoint
 from router_model.prompt import Prompt, Request
 from router_model.providers import CPU, choose_providers
+from router_model.repricing import repriced
 from router_model.session import Session
 
 CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
@@ -178,8 +181,9 @@ class Decisions(Sequence[Decision]):
 class Router:
     """A loaded artifact: safe to share between threads, and in processes forked after it was loaded.
 
-    Load one with ``Router.load``. Attributes: ``artifact``, the checked file; ``ladder``; ``policy``;
-    ``provider``, the execution provider of ONNX Runtime that the graph runs on.
+    Load one with ``Router.load``, or the one that ships with ``Router.default``. Attributes: ``artifact``,
+    the checked file; ``ladder``; ``policy``; ``provider``, the execution provider of ONNX Runtime that the
+    graph runs on.
     """
 
     def __init__(
@@ -230,6 +234,26 @@ class Router:
             ConfigError: ``providers`` or ``threads`` is not usable.
         """
         return cls(Artifact.read(path), providers=providers, threads=threads)
+
+    @classmethod
+    def default(cls) -> "Router":
+        """The router that ships, of tiers small, medium and large; docs/default-router.md says what it knows.
+
+        Raises as ``load`` does.
+        """
+        content = files("router_model").joinpath("default.onnx").read_bytes()
+        return cls(Artifact.parse(content, "default.onnx"))
+
+    def with_ladder(self, ladder: Ladder) -> "Router":
+        """This router with other models at other prices for its tiers, which are as many.
+
+        The choices of the quality dial stay; costs, and with them the budget dial, follow the prices, as far
+        as shares and mean lengths tell (docs/default-router.md).
+
+        Raises:
+            LadderError: the ladder has another number of tiers.
+        """
+        return Router(dataclasses.replace(self.artifact, manifest=repriced(self.artifact.manifest, ladder)))
 
     def route(
         self, request: Request, *, quality: float | None = None, budget: float | None = None

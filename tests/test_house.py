@@ -102,7 +102,9 @@ def test_the_wheel_holds_every_tracked_file_of_the_four_folders_and_nothing_else
 
 
 def test_the_package_data_stays_small() -> None:
-    assert (REPOSITORY / "router_model" / "minilm.npz").stat().st_size <= 8_000_000
+    package = REPOSITORY / "router_model"
+    assert (package / "minilm.npz").stat().st_size <= 8_000_000
+    assert sum((package / f"default.{kind}").stat().st_size for kind in ("onnx", "npz")) <= 6_000_000
 
 
 def test_the_repository_holds_no_code_that_unpickles_or_evaluates() -> None:

@@ -38,6 +38,9 @@ class TrainConfig:
             the next one's; in rows, so that more of them outweigh it. It holds where each prompt shows one
             tier's outcome: the difficulty that tiers share is then learnt from all rows, and what sets tiers
             apart from the few that are alike. Rows that show several tiers soon take it away.
+        start_penalty: where training goes on from what a router learnt, the pull back to that; in rows, so
+            that more of them outweigh it.
+        start_rate: share of the learning rates that training then takes, in (0, 1].
         max_tokens: window of tokens per prompt; cost is linear in it.
         resamples: of each bootstrap interval, at least 200.
         confidence: of every interval and of the guard, in (0.5, 1).
@@ -62,6 +65,8 @@ class TrainConfig:
     weight_decay: float = 1e-2
     dropout: float = 0.3
     gain_penalty: float = 800.0
+    start_penalty: float = 1.0
+    start_rate: float = 0.25
     max_tokens: int = 512
     resamples: int = 2000
     confidence: float = 0.95
@@ -89,6 +94,8 @@ class TrainConfig:
             "weight_decay": (0, 10),
             "dropout": (0, 0.99),
             "gain_penalty": (0, 1_000_000),
+            "start_penalty": (0, 1_000_000),
+            "start_rate": (1e-9, 1),
             "max_tokens": (8, 8192),
             "resamples": (200, 1_000_000),
             "confidence": (0.51, 0.9999),

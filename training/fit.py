@@ -24,6 +24,7 @@ from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.module import Module
+from router_model.training.start import refit_logits
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +94,17 @@ def fit(
     finished = checkpoints / "finished.pt" if checkpoints else None
     if finished and finished.is_file():
         return _finished(network, finished)
+    if encoder.learned:
+        refit_logits(network, predict(network.eval(), encoded, train_rows), targets[train_rows])
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)
     best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
     penalty = config.gain_penalty * single_share(targets[train_rows]) / len(train_rows)
     groups = encoder.parameter_groups(network, config)
-    module = Module(network, groups, config.seed, steps * epochs, penalty)
+    if encoder.learned:
+        groups = [group | {"lr": config.start_rate * group["lr"], "weight_decay": 0.0} for group in groups]
+    pull = config.start_penalty / len(train_rows) if encoder.learned else None
+    module = Module(network, groups, config.seed, steps * epochs, penalty, pull)
     data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
     _run(module, data, best, stop_after or epochs, checkpoints)
     if best.weights:

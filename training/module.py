@@ -32,6 +32,8 @@ class Module(lightning.LightningModule):
         groups: parameters with the rates of each part, as the optimiser takes them.
         seed: of dropout.
         gain_penalty: weight in the loss of the variance of the gain.
+        start_penalty: weight in the loss of half the squared distance from the parameters as they are now,
+            in place of the decay of weights (L2-SP, Li et al. 2018); None where they have learnt nothing.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Module(lightning.LightningModule):
         seed: int,
         total_steps: int,
         gain_penalty: float = 0.0,
+        start_penalty: float | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -48,6 +51,9 @@ class Module(lightning.LightningModule):
         self.seed = seed
         self.total_steps = total_steps
         self.gain_penalty = gain_penalty
+        self.start_penalty = start_penalty
+        pulled = network.parameters() if start_penalty else ()
+        self.start = [parameter.detach().clone() for parameter in pulled]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw dropout from seed and epoch alone, so that a resumed epoch is the same epoch.
@@ -64,6 +70,9 @@ class Module(lightning.LightningModule):
         loss = masked_loss(logits, targets)  # []
         if self.gain_penalty:
             loss = loss + self.gain_penalty * gain_variance(logits)  # []
+        if self.start_penalty:
+            moved = zip(self.network.parameters(), self.start, strict=True)
+            loss = loss + self.start_penalty / 2 * sum((now - start).square().sum() for now, start in moved)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         return loss
 

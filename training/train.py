@@ -30,12 +30,14 @@ from router_model.training.crossfit import CrossFitted, StageDone, check_targets
 from router_model.training.curve import Curve, Measured, check_rows, measure_curve
 from router_model.training.encoders.encoder import Encoder, Exported
 from router_model.training.encoders.registry import load
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.domination import DroppedTier, dominated, relabelled, without_tiers
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import make_folder, write_report
 from router_model.training.export import run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
+from router_model.training.start import keep_learned
 from router_model.training.teach import TEACHERS, outcomes_of, taught
 
 logger = logging.getLogger(__name__)
@@ -125,6 +127,7 @@ def train(
     base: Base | None = None,
     teacher: Router | None = None,
     report: str | Path | None = None,
+    learned: str | Path | None = None,
     skip_bad: bool = False,
     keep_dominated: bool = False,
     stage_done: StageDone | None = None,
@@ -133,6 +136,7 @@ def train(
 
     An interrupted run is taken up by the next of the same data and settings, from ``out`` + ".resume".
     Tiers that another dominates leave the ladder first, unless ``keep_dominated`` (evaluation/domination.py).
+    ``learned`` is a file for what the network learnt, which ``Base.read`` reads to go on from.
     With a ``teacher``, whose ladder ``ladder`` then is, rows without labels get its probabilities (teach.py).
 
     Raises:
@@ -145,6 +149,8 @@ def train(
         raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
     if out.is_dir():
         raise ConfigError(f"--out {out}: is a folder; give the name of a file")
+    if learned and not isinstance(encoder, Static):
+        raise ConfigError(f"--learned {learned}: is of --encoder static, and not of {encoder.name}")
     if report:
         make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
@@ -176,6 +182,7 @@ def train(
         "measured_rows": len(built.rows),
         "outcomes": "estimated" if built.labels.estimated else "known",
         "groups": len(np.unique(prepared.groups)),
+        "input_tokens": float(prepared.labels.input_tokens.mean()),
         "dropped_tiers": [asdict(tier) for tier in dropped],
     }
     if teacher:
@@ -184,6 +191,9 @@ def train(
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
+    if learned and isinstance(encoder, Static):
+        source = f"{out.name}, of data {fingerprint[:16]}"
+        keep_learned(built.fitted.network, built.fitted.calibration, encoder.base, source).write(learned)
     shutil.rmtree(state, ignore_errors=True)
     return Trained(
         out=str(out),
@@ -340,6 +350,7 @@ def _manifest(
             "folds": config.folds,
         },
         metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
-        data=data | {"base": encoder.source},
+        data=data
+        | {"base": encoder.source, "started_from": encoder.learned.source if encoder.learned else None},
         versions={name: version(name) for name in LIBRARIES},
     )

@@ -43,13 +43,13 @@ def crossval(
     report: Path | None,
     keep_dominated: bool,
     predictions: Path | None,
-    base_path: Path | None,
+    base_name: str | None,
     skip_bad: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
     """Cross-validate the whole of training on the records of DATA."""
-    config, ladder, base = training_inputs(ladder_path, base_path, settings)
+    config, ladder, base = training_inputs(ladder_path, base_name, settings)
 
     from router_model.training.evaluation.baselines import choose
     from router_model.training.evaluation.comparison_table import render_comparison, render_controls

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @click.argument("router_path", metavar="ROUTER", type=FILE)
 @click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
-    "--ladder", "ladder_path", type=FILE, help="Models of the data per tier; the router's own by default."
+    "--ladder",
+    "ladder_path",
+    type=FILE,
+    help="Models of the data for all or some of the tiers; the router's own by default.",
 )
 @click.option("--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval.")
 @click.option("--trained-on", multiple=True, type=FILE, help="Training data, to look for leaks; repeatable.")

@@ -69,7 +69,12 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--resamples", type=int, default=2000, show_default=True, help="Of each bootstrap interval."
         ),
-        click.option("--base", "base_path", type=FILE, help="Base encoder; the one that ships by default."),
+        click.option(
+            "--base",
+            "base_name",
+            metavar="FILE|default",
+            help="Base encoder, or where to go on from: a file of --learned, or the router that ships.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -77,7 +82,7 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def training_inputs(
-    ladder_path: Path, base_path: Path | None, settings: dict[str, Any]
+    ladder_path: Path, base_name: str | None, settings: dict[str, Any]
 ) -> "tuple[TrainConfig, Ladder, Base | None]":
     """What ``train_options`` and the ladder name, checked: without torch, so refused at once."""
     from router_model.base import Base
@@ -85,4 +90,4 @@ def training_inputs(
     from router_model.training.config import TrainConfig
 
     config, ladder = TrainConfig(**settings), Ladder.read(ladder_path)
-    return config, ladder, Base.read(base_path) if base_path else None
+    return config, ladder, Base.find(base_name) if base_name else None

@@ -24,6 +24,7 @@ from router_model.terminal import echo_json, progress
 @click.option("--out", required=True, type=FILE, help="The artifact to write.")
 @click.option("--quality", type=float, default=0.95, show_default=True, help="The artifact's default dial.")
 @click.option("--report", type=FOLDER, help="Folder for a page with plots and the worst misses.")
+@click.option("--learned", type=FILE, help="Also write what was learnt, for --base to go on from.")
 @click.option("--keep-dominated", is_flag=True, help="Keep tiers that are dearer and worse than another.")
 @train_options
 @skip_bad_option
@@ -33,14 +34,15 @@ def train(
     ladder_path: Path,
     out: Path,
     report: Path | None,
+    learned: Path | None,
     keep_dominated: bool,
-    base_path: Path | None,
+    base_name: str | None,
     skip_bad: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
     """Train a router on the records of DATA and write one ONNX file."""
-    config, ladder, base = training_inputs(ladder_path, base_path, settings)
+    config, ladder, base = training_inputs(ladder_path, base_name, settings)
 
     # Below the checks, for these bring torch: a wrong request is to be refused at once.
     from router_model.training.evaluation.table import render
@@ -54,6 +56,7 @@ def train(
             config,
             base=base,
             report=report,
+            learned=learned,
             skip_bad=skip_bad,
             keep_dominated=keep_dominated,
             stage_done=stage_done,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.base import Base
+from router_model.learned import Learned
 from router_model.prompt import Prompt
 from router_model.training.dataset import Encoded, encode
 from router_model.training.evaluation.embeddings import frozen
@@ -33,13 +34,15 @@ class Distilled:
         return self.base.tokenizer_json
 
     @property
+    def learned(self) -> Learned | None:
+        """What comes with the base."""
+        return self.base.learned
+
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of the base."""
-        base = self.base
-        digest = hashlib.sha256(repr((base.source, base.table.shape)).encode())
-        for array in (base.table, base.scale, base.log_weight):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        """SHA-256 of the base and what was learnt on it."""
+        learned = self.learned.digest() if self.learned else None
+        return hashlib.sha256(repr((self.base.source, self.base.digest(), learned)).encode()).hexdigest()
 
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Their tokens."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from router_model.bag import Pairs
+from router_model.learned import Learned
 from router_model.frame import Frame
 from router_model.prompt import Prompt
 from router_model.providers import CPU
@@ -68,6 +69,10 @@ class Encoder(Protocol):
     @property
     def frame(self) -> Frame | None:
         """What stands around a text's tokens in its graph's input; None where nothing does."""
+
+    @property
+    def learned(self) -> Learned | None:
+        """What a router learnt, where training goes on from there."""
 
     @property
     def fingerprint(self) -> str:

@@ -32,6 +32,8 @@ def load(config: TrainConfig, base: Base | None = None) -> Encoder:
         return _transformer(name, config, base)
     if config.precision != "auto":
         raise ConfigError(f"--precision {config.precision}: is for transformers; {name} finds its own")
+    if base and base.learned and make is not Static:
+        raise ConfigError(f"--base: what a router learnt is for --encoder {Static.name}, not for {name}")
     return make(base or Base.default(), config.max_tokens)
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from router_model.bag import PAIR_IDS, PAIRED_HEAD, Pairs
-from router_model.network import Network
+from router_model.network import CONSTANT, Network
 from router_model.prompt import Prompt
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
@@ -37,7 +38,12 @@ class Static(Distilled):
 
     def new_network(self, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Network:
         """A network over the base's table."""
-        return Network(self.base, *moments(features), tiers, config.dropout)
+        mean, deviation = moments(features)  # [F], [F]
+        if self.learned:  # its weights are of features in its own units, where it saw them vary
+            known = torch.from_numpy(self.learned.feature_deviation) > CONSTANT  # [F]
+            mean = torch.where(known, torch.from_numpy(self.learned.feature_mean), mean)
+            deviation = torch.where(known, torch.from_numpy(self.learned.feature_deviation), deviation)
+        return Network(self.base, mean, deviation, tiers, config.dropout)
 
     def parameter_groups(self, network: Network, config: TrainConfig) -> list[dict[str, Any]]:
         """Those of the bag are all."""

@@ -48,6 +48,7 @@ class Transformer:
     max_tokens: int
     precision: str = "float32"
     pairs: ClassVar[None] = None
+    learned: ClassVar[None] = None
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
 from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.subset import on_tiers
 from router_model.training.prepare import read_all
 
 Floats = NDArray[np.float64]
@@ -65,7 +66,8 @@ def evaluate(
 
     Args:
         ladder: which models of the data stand for the router's tiers, by the same tier names; the
-            router's own where None. Tiers that training dropped as dominated may stand in it.
+            router's own where None. Tiers that training dropped as dominated may stand in it. With some of
+            the router's tiers alone, two at least, it is judged as it chooses between these.
         config: bar, margin, resamples, confidence and seed are read.
         trained_on: the training data, to look for leaks: rows that are near-duplicates of theirs.
         on_leaks: whether leaking rows are refused, dropped or kept.
@@ -82,6 +84,7 @@ def evaluate(
         make_folder(Path(report))
     config, manifest = config or TrainConfig(), router.artifact.manifest
     ladder = _ladder_of(router.ladder, ladder, manifest)
+    manifest, columns = on_tiers(manifest, ladder)
     records = relabelled(read_all(paths, Reading(skip_bad=skip_bad)), _successors(manifest))
     leaks = LeakVerdict()
     if trained_on:
@@ -90,7 +93,8 @@ def evaluate(
     labels = label(records, ladder, config.bar, config.margin)
     rows = np.flatnonzero(labels.complete)
     known, labels = [records[row] for row in rows], labels.take(rows)
-    probabilities = router.route_prompts([record.prompt for record in known]).sufficiency.astype(np.float64)
+    said = router.route_prompts([record.prompt for record in known]).sufficiency
+    probabilities = said[:, columns].astype(np.float64)
     judged = Judged.by_curve(
         manifest.relative_cost,
         manifest.curve,
@@ -128,10 +132,11 @@ def _ladder_of(own: Ladder, given: Ladder | None, manifest: Manifest) -> Ladder:
         return own
     if given.names != own.names:
         tiers = tuple(tier for tier in given.tiers if tier.name not in _successors(manifest))
-        if tuple(tier.name for tier in tiers) != own.names:
+        names = tuple(tier.name for tier in tiers)
+        if len(names) < 2 or names != tuple(name for name in own.names if name in names):
             raise LadderError(
                 f"the ladder has {', '.join(given.names)}, the router {', '.join(own.names)}; "
-                "give a ladder with the router's tier names"
+                "give a ladder with the router's tier names, or two or more of them"
             )
         return Ladder(tiers)
     return given

@@ -1,0 +1,61 @@
+"""An artifact with other models at other prices: what stays as measured, and what is worked out."""
+
+from dataclasses import replace
+from typing import Any
+
+from router_model.artifact import Manifest
+from router_model.errors import LadderError
+from router_model.ladder import Ladder
+from router_model.policy import OperatingPoint
+
+
+def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
+    """The manifest with ``ladder`` in place of its own, tier by tier.
+
+    A quality dial's choices stay, for no outcome hangs on a price. Costs are scaled by what the new prices
+    make of the mean call, and each budget takes the best of the points that then keep it.
+
+    Raises:
+        LadderError: another number of tiers, or the artifact does not tell the mean length of prompts.
+    """
+    if len(ladder) != len(manifest.ladder):
+        raise LadderError(
+            f"the ladder has {len(ladder)} tiers, the router {len(manifest.ladder)}; "
+            "give as many, or train on rows of yours with --base"
+        )
+    input_tokens = manifest.data.get("input_tokens")
+    if not isinstance(input_tokens, int | float) or not input_tokens >= 0:
+        raise LadderError("the artifact does not tell the mean length of its prompts; train it again")
+    now, before = (_relative_costs(priced, input_tokens, manifest) for priced in (ladder, manifest.ladder))
+    points = tuple(_scaled(point, now, before) for point in manifest.curve)
+    budgets = tuple(_within(point, points) for point in points if point.dial == "budget")
+    curve = tuple(point for point in points if point.dial == "quality") + budgets
+    guard: dict[str, Any] = dict(manifest.guard)
+    guard["message"] = f"{guard.get('message')}; measured at the prices that it was trained with"
+    return replace(manifest, ladder=ladder, curve=curve, guard=guard)
+
+
+def _relative_costs(ladder: Ladder, input_tokens: float, manifest: Manifest) -> list[float]:
+    """Of a mean call, over the strongest tier's [K]."""
+    lengths = zip(ladder.tiers, manifest.output_tokens, strict=True)
+    costs = [tier.cost_usd(input_tokens, output_tokens) for tier, output_tokens in lengths]
+    return [cost / (costs[-1] or 1.0) for cost in costs]
+
+
+def _scaled(point: OperatingPoint, now: list[float], before: list[float]) -> OperatingPoint:
+    """A point whose cost changes as that of its shares of mean calls does; a ratio keeps what is known of
+    long prompts going to dear tiers."""
+    cost_now, cost_before = (
+        sum(share * cost for share, cost in zip(point.shares, costs, strict=True)) for costs in (now, before)
+    )
+    ratio = cost_now / (cost_before or 1.0)
+    low, high = point.cost_interval
+    return replace(point, cost=point.cost * ratio, cost_interval=(low * ratio, high * ratio))
+
+
+def _within(budget: OperatingPoint, points: tuple[OperatingPoint, ...]) -> OperatingPoint:
+    """The best of the points that a budget allows, or the cheapest."""
+    cheapest = min(points, key=lambda point: point.cost)
+    allowed = [point for point in points if point.cost <= budget.value]
+    best = max(allowed, key=lambda point: point.quality, default=cheapest)
+    return replace(best, dial="budget", value=budget.value)

@@ -1,0 +1,38 @@
+"""A router judged on some of its tiers, such as two of three where the data has models for two."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_model.artifact import Manifest
+from router_model.ladder import Ladder
+from router_model.policy import OperatingPoint
+
+
+def on_tiers(manifest: Manifest, ladder: Ladder) -> tuple[Manifest, NDArray[np.int64]]:
+    """The manifest of the router that has the tiers of ``ladder`` alone, and their columns, int64 [M].
+
+    Its rule is the same, over fewer tiers: sufficiency less the penalty times the relative cost. Where the
+    guard picks tiers, the share of one that is gone goes to the next dearer one, which is no worse.
+    Qualities and costs on the curve stay those of the whole ladder.
+
+    Raises:
+        LadderError: the router has no tier of such a name.
+    """
+    columns = np.array([manifest.ladder.index(name) for name in ladder.names])  # [M]
+    costs = np.array(manifest.relative_cost)[columns]  # [M]
+    restricted = replace(
+        manifest,
+        ladder=ladder,
+        relative_cost=tuple((costs / costs[-1]).tolist()),
+        output_tokens=tuple(manifest.output_tokens[k] for k in columns),
+        curve=tuple(_restricted(point, columns, float(costs[-1])) for point in manifest.curve),
+    )
+    return restricted, columns
+
+
+def _restricted(point: OperatingPoint, columns: NDArray[np.int64], dearest: float) -> OperatingPoint:
+    heir = np.minimum(np.searchsorted(columns, np.arange(len(point.shares))), len(columns) - 1)  # [K]
+    shares = np.bincount(heir, point.shares, minlength=len(columns))  # [M]
+    return replace(point, penalty=point.penalty * dearest, shares=tuple(shares.tolist()))
