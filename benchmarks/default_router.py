@@ -21,6 +21,7 @@ from router_model.base import Base
 from router_model.data.readers import Reading
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.judge import Judged, judge
 from router_model.training.evaluation.metrics import expected_calibration_error
 from router_model.training.prepare import Prepared, prepare, read_all
@@ -66,13 +67,13 @@ def main() -> None:
     parser.add_argument("--state", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    config, ladder, base = TrainConfig(), Ladder.read(arguments.ladder), Base.default()
+    config, ladder, encoder = TrainConfig(), Ladder.read(arguments.ladder), Static(Base.default())
     sets = {path.name.partition(".")[0]: read_all([path], Reading()) for path in arguments.data}
     records = [record for each in sets.values() for record in each]
-    prepared = prepare(records, ladder, config, base)
+    prepared = prepare(records, ladder, config, encoder)
     name_of = {id(record): name for name, each in sets.items() for record in each}
     names = np.array([name_of[id(record)] for record in prepared.records])
-    built = build(prepared, ladder, config, base, state=arguments.state)
+    built = build(prepared, ladder, config, encoder, state=arguments.state)
     found = {name: measured(built, prepared, np.flatnonzero(names == name), ladder) for name in sets}
     json.dump(found, sys.stdout, indent=2)
     print()

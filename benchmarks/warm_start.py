@@ -32,6 +32,7 @@ from router_model.router import Router
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import crossfit
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.metrics import GapRecovery, expected_calibration_error
 from router_model.training.fit import fit, predict
 from router_model.training.prepare import Prepared, prepare, read_all
@@ -45,7 +46,9 @@ Rows = NDArray[np.int64]
 def start(prepared: Prepared, rows: Rows, config: TrainConfig, epochs: int) -> Base:
     """The base with what a router learns from ``rows``."""
     cold, targets = Base.default(), prepared.labels.sufficient
-    fitted = fit(cold, prepared.encoded, targets, rows, np.zeros(0, np.int64), config, stop_after=epochs)
+    fitted = fit(
+        Static(cold), prepared.encoded, targets, rows, np.zeros(0, np.int64), config, stop_after=epochs
+    )
     tiers = targets.shape[1]
     learned = keep_learned(fitted.network, Calibration(np.ones(tiers), np.zeros(tiers)), cold, "a router")
     return cold.taught(learned)
@@ -64,7 +67,7 @@ def judged(
 ) -> dict[str, float | list[float]]:
     """Figures on ``held`` of what training on ``rows`` gives."""
     part = prepared.take(rows)
-    fitted = crossfit(base, part.encoded, part.labels.sufficient, part.groups, config)
+    fitted = crossfit(Static(base), part.encoded, part.labels.sufficient, part.groups, config)
     said = fitted.calibration(predict(fitted.network, prepared.encoded, held))
     return figures(said, prepared.labels.take(held))
 
@@ -112,7 +115,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     config, ladder, cold = TrainConfig(), Ladder.read(arguments.ladder), Base.default()
     sets = [read_all([arguments.data / f"{name}.jsonl.gz"], Reading()) for name in SETS]
-    prepared = prepare([record for records in sets for record in records], ladder, config, cold)
+    prepared = prepare([record for records in sets for record in records], ladder, config, Static(cold))
     own = {record.id for record in sets[0]}
     judged_on = np.array([record.id in own for record in prepared.records])
     every = np.arange(len(judged_on))

@@ -20,6 +20,7 @@ from torch import nn
 
 from router_model.errors import FileError, TrainingError, one_line
 from router_model.files import replace_file
+from router_model.network import Network
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import DataModule, Encoded
 from router_model.training.encoders.encoder import Encoder
@@ -94,7 +95,7 @@ def fit(
     finished = checkpoints / "finished.pt" if checkpoints else None
     if finished and finished.is_file():
         return _finished(network, finished)
-    if encoder.learned:
+    if encoder.learned and isinstance(network, Network):
         refit_logits(network, predict(network.eval(), encoded, train_rows), targets[train_rows])
     steps = math.ceil(len(train_rows) / config.batch_size)
     epochs = planned_epochs(len(train_rows), config)

@@ -22,6 +22,7 @@ from router_model.data.labels import Labels
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.ladder import Ladder
+from router_model.network import Network
 from router_model.prompt import read
 from router_model.router import Router
 from router_model.training.config import TrainConfig
@@ -145,12 +146,7 @@ def train(
     started = time.monotonic()
     config, out = config or TrainConfig(), Path(out)
     encoder = load(config, base)
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
-    if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder; give the name of a file")
-    if learned and not isinstance(encoder, Static):
-        raise ConfigError(f"--learned {learned}: is of --encoder static, and not of {encoder.name}")
+    _check_places(out, learned, encoder)
     if report:
         make_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
@@ -191,9 +187,8 @@ def train(
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
-    if learned and isinstance(encoder, Static):
-        source = f"{out.name}, of data {fingerprint[:16]}"
-        keep_learned(built.fitted.network, built.fitted.calibration, encoder.base, source).write(learned)
+    if learned:
+        _keep(built.fitted, encoder, f"{out.name}, of data {fingerprint[:16]}", learned)
     shutil.rmtree(state, ignore_errors=True)
     return Trained(
         out=str(out),
@@ -272,6 +267,21 @@ def without_dropped(
     ladder = without_tiers(ladder, dropped)
     records = relabelled(prepared.records, {tier.tier: tier.successor for tier in dropped})
     return prepare(records, ladder, config, encoder), ladder
+
+
+def _check_places(out: Path, learned: str | Path | None, encoder: Encoder) -> None:
+    """Refuse at once what would fail at the end."""
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder; give the name of a file")
+    if learned and not isinstance(encoder, Static):
+        raise ConfigError(f"--learned {learned}: is of --encoder static, and not of {encoder.name}")
+
+
+def _keep(fitted: CrossFitted, encoder: Encoder, source: str, path: str | Path) -> None:
+    if isinstance(encoder, Static) and isinstance(fitted.network, Network):
+        keep_learned(fitted.network, fitted.calibration, encoder.base, source).write(path)
 
 
 def _run_fingerprint(run_of: tuple[object, ...]) -> str:

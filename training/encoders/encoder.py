@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from router_model.bag import Pairs
-from router_model.learned import Learned
 from router_model.frame import Frame
+from router_model.learned import Learned
 from router_model.prompt import Prompt
 from router_model.providers import CPU
 from router_model.training.calibrate import Calibration
