@@ -83,7 +83,7 @@ def _near(inputs: Floats, targets: Floats, prior: Floats) -> Floats:
         said = 1 / (1 + np.exp(-np.clip(known @ weights, -40, 40)))  # [N]
         slope = known.T @ (said - targets) + precision @ (weights - centre)
         step = np.linalg.solve((known.T * (said * (1 - said))) @ known + precision, slope)
-        weights = weights - step.clip(-1, 1)
+        weights = weights - step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < TINY:
             break
     return weights
