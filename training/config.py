@@ -65,7 +65,7 @@ class TrainConfig:
     weight_decay: float = 1e-2
     dropout: float = 0.3
     gain_penalty: float = 800.0
-    start_penalty: float = 1.0
+    start_penalty: float = 10.0
     start_rate: float = 0.25
     max_tokens: int = 512
     resamples: int = 2000

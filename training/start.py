@@ -3,15 +3,16 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from router_model.base import Base
 from router_model.learned import Learned
 from router_model.network import Network
 from router_model.training.calibrate import Calibration
 
-LOOSENESS = 0.3  # variance of the prior of a coefficient, per standard deviation of a logit
+Floats = NDArray[np.float64]
+LOOSENESS = 0.3  # variance of a coefficient's prior, around the start's own, on logits of deviation 1
 TINY = 1e-6
+NEWTON_STEPS = 30
 
 
 @torch.no_grad()
@@ -22,9 +23,8 @@ def keep_learned(network: Network, calibration: Calibration, base: Base, source:
     scale = torch.from_numpy(calibration.scale)  # [K]
     hidden = network.hidden.weight.clone()  # [H, D + F]
     hidden[:, columns:] *= varied
-    order = (hidden.norm(dim=1) * network.head.weight.norm(dim=0)).argsort(
-        descending=True, stable=True
-    )  # [H]
+    says = hidden.norm(dim=1) * network.head.weight.norm(dim=0)  # [H]
+    order = says.argsort(descending=True, stable=True)  # [H]
     bias = (network.head.bias + network.wide_features.bias) * scale + torch.from_numpy(calibration.offset)
     return Learned(
         token=_float32(network.token.weight[:, 0]),
@@ -58,8 +58,8 @@ def refit_logits(network: Network, logits: NDArray[np.float64], targets: NDArray
         known = ~np.isnan(column)
         if len(np.unique(column[known])) < 2:
             continue
-        model = LogisticRegression(C=LOOSENESS, max_iter=1000).fit(logits[known] / deviation, column[known])
-        mix[k], offset[k] = model.coef_[0] / deviation, model.intercept_[0]
+        weights = _near(logits[known] / deviation, column[known], mix[k] * deviation)
+        mix[k], offset[k] = weights[:-1] / deviation, weights[-1]
     combined = torch.from_numpy(mix).float()  # [K, K]
     bias = combined @ (network.head.bias + network.wide_features.bias)  # [K]
     network.head.bias.copy_(bias + torch.from_numpy(offset).float())
@@ -67,6 +67,26 @@ def refit_logits(network: Network, logits: NDArray[np.float64], targets: NDArray
     network.head.weight.copy_(combined @ network.head.weight)
     network.wide_features.weight.copy_(combined @ network.wide_features.weight)
     network.wide.weight.copy_(network.wide.weight @ combined.T)
+
+
+def _near(inputs: Floats, targets: Floats, prior: Floats) -> Floats:
+    """Logistic regression with a normal prior around ``prior``: [N, K], [N], [K] -> [K + 1].
+
+    The intercept comes last. By Newton's method, in steps of at most 1: where a start is sure and wrong, a
+    whole one would go too far.
+    """
+    known = np.column_stack([inputs, np.ones(len(inputs))])  # [N, K + 1]
+    centre = np.append(prior, 0.0)
+    precision = np.diag(np.append(np.full(len(prior), 1 / LOOSENESS), TINY))
+    weights = centre.copy()
+    for _ in range(NEWTON_STEPS):
+        said = 1 / (1 + np.exp(-np.clip(known @ weights, -40, 40)))  # [N]
+        slope = known.T @ (said - targets) + precision @ (weights - centre)
+        step = np.linalg.solve((known.T * (said * (1 - said))) @ known + precision, slope)
+        weights = weights - step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < TINY:
+            break
+    return weights
 
 
 def _float32(tensor: torch.Tensor) -> NDArray[np.float32]:
