@@ -26,7 +26,9 @@ from router_model.session import Session
 
 CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
 BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
-FRAMED_BLOCK_IDS = 4_096  # a transformer's hidden states take hundreds of times as much as its ids
+# A transformer on a CPU takes prompts one by one: int8 steps would be those of all rows of a block, and with
+# more rows at once its hidden states leave the cache.
+FRAMED_BLOCK_IDS = 1
 MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from router_model.errors import ConfigError
 from router_model.training.config import TrainConfig
 
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig) if field.name != "encoder"}
+FIELDS = {
+    field.name: field
+    for field in dataclasses.fields(TrainConfig)
+    if field.name not in ("encoder", "precision")
+}
 WHOLE = sorted(name for name, field in FIELDS.items() if field.type is int)
 
 

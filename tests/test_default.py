@@ -19,8 +19,9 @@ from router_model.learned import DIMENSIONS, Learned
 from router_model.router import Router
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
+from router_model.training.encoders.static import Static
 from router_model.training.evaluation.evaluate import evaluate
-from router_model.training.fit import fit, new_network, predict
+from router_model.training.fit import fit, predict
 from router_model.training.prepare import Prepared, prepare, read_all
 from router_model.training.start import keep_learned, refit_logits
 from router_model.training.train import train
@@ -44,7 +45,7 @@ def shipped() -> Router:
 
 @pytest.fixture(scope="module")
 def prepared(log_path: Path, ladder: Ladder, small_base: Base) -> Prepared:
-    return prepare(read_all([log_path], Reading()), ladder, TrainConfig(), small_base)
+    return prepare(read_all([log_path], Reading()), ladder, TrainConfig(), Static(small_base))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def taught(prepared: Prepared, small_base: Base, quick: TrainConfig) -> Base:
     """The small base with what a network learnt from 300 rows of the log."""
     rows = np.arange(300)
     targets = prepared.labels.sufficient
-    fitted = fit(small_base, prepared.encoded, targets, rows, NONE, quick, stop_after=8)
+    fitted = fit(Static(small_base), prepared.encoded, targets, rows, NONE, quick, stop_after=8)
     calibration = Calibration(np.array([1.5, 1.0, 0.7]), np.array([0.3, 0.0, -0.2]))
     return small_base.taught(keep_learned(fitted.network, calibration, small_base, "a test"))
 
@@ -168,7 +169,7 @@ def test_a_router_is_judged_on_the_tiers_that_the_data_has_models_for(
 def test_a_network_of_as_many_tiers_starts_where_the_router_ended(taught: Base, prepared: Prepared) -> None:
     assert taught.learned is not None
     rows = np.arange(400)
-    start = new_network(taught, prepared.encoded.features, 3, TrainConfig()).eval()
+    start = Static(taught).new_network(prepared.encoded.features, 3, TrainConfig()).eval()
     logits = predict(start, prepared.encoded, rows)
     for k, mean in enumerate(prepared.labels.sufficient.mean(axis=0)):
         right = (logits[300:, k] > 0) == (prepared.labels.sufficient[300:, k] == 1)
@@ -179,10 +180,12 @@ def test_a_network_of_as_many_tiers_starts_where_the_router_ended(taught: Base, 
 def test_a_ladder_of_any_length_starts_between_its_ends(tiers: int, taught: Base, prepared: Prepared) -> None:
     rows = np.arange(100)
     three = predict(
-        new_network(taught, prepared.encoded.features, 3, TrainConfig()).eval(), prepared.encoded, rows
+        Static(taught).new_network(prepared.encoded.features, 3, TrainConfig()).eval(), prepared.encoded, rows
     )
     other = predict(
-        new_network(taught, prepared.encoded.features, tiers, TrainConfig()).eval(), prepared.encoded, rows
+        Static(taught).new_network(prepared.encoded.features, tiers, TrainConfig()).eval(),
+        prepared.encoded,
+        rows,
     )
     assert other.shape == (100, tiers)
     if tiers <= 3:  # a longer ladder has fewer hidden units
@@ -194,18 +197,18 @@ def test_a_ladder_of_any_length_starts_between_its_ends(tiers: int, taught: Base
 def test_few_rows_do_better_from_a_router_than_from_the_base(
     taught: Base, small_base: Base, ladder: Ladder, fresh_log_path: Path, quick: TrainConfig
 ) -> None:
-    fresh = prepare(read_all([fresh_log_path], Reading()), ladder, quick, small_base)
+    fresh = prepare(read_all([fresh_log_path], Reading()), ladder, quick, Static(small_base))
     targets, few, rest = fresh.labels.sufficient, np.arange(40), np.arange(100, 1000)
     losses = {}
     for name, base in {"cold": small_base, "warm": taught}.items():
-        fitted = fit(base, fresh.encoded, targets, few, NONE, quick, stop_after=4)
+        fitted = fit(Static(base), fresh.encoded, targets, few, NONE, quick, stop_after=4)
         logits = predict(fitted.network, fresh.encoded, rest)
         losses[name] = float(np.mean(np.logaddexp(0, logits) - targets[rest] * logits))
     assert losses["warm"] < 0.9 * losses["cold"]
 
 
 def test_a_start_that_is_wrong_is_turned_round(taught: Base, prepared: Prepared) -> None:
-    network = new_network(taught, prepared.encoded.features, 3, TrainConfig()).eval()
+    network = Static(taught).new_network(prepared.encoded.features, 3, TrainConfig()).eval()
     rows = np.arange(400)
     logits = predict(network, prepared.encoded, rows)
     refit_logits(network, logits, 1 - prepared.labels.sufficient)
@@ -214,7 +217,7 @@ def test_a_start_that_is_wrong_is_turned_round(taught: Base, prepared: Prepared)
 
 
 def test_a_tier_that_never_varies_keeps_its_start(taught: Base, prepared: Prepared) -> None:
-    network = new_network(taught, prepared.encoded.features, 3, TrainConfig()).eval()
+    network = Static(taught).new_network(prepared.encoded.features, 3, TrainConfig()).eval()
     rows, targets = np.arange(60), prepared.labels.sufficient[:60].copy()
     targets[:, 2], targets[:, 1] = 1.0, np.nan
     before = predict(network, prepared.encoded, rows)

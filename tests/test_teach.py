@@ -13,11 +13,12 @@ from router_model.base import Base
 from router_model.cli import main
 from router_model.data.readers import read_records
 from router_model.errors import DataError
+from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.calibrate import calibrate
 from router_model.training.config import TrainConfig
 from router_model.training.teach import KNOWN, TEACHERS
-from router_model.training.train import train
+from router_model.training.train import Trained, train
 
 
 def unlabelled(path: Path, source: Path, labelled: int = 0) -> Path:
@@ -66,8 +67,18 @@ def test_a_student_learns_its_teachers_probabilities(
 
 
 def test_the_command_line_distils_a_router(
-    artifact_path: Path, base_path: Path, log_path: Path, tmp_path: Path
+    artifact_path: Path,
+    base_path: Path,
+    log_path: Path,
+    quick: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def quickly(paths: Any, ladder: Ladder, out: Path, config: TrainConfig, **rest: Any) -> Trained:
+        assert config.encoder == "static"
+        return train(paths, ladder, out, quick, **rest)
+
+    monkeypatch.setattr("router_model.training.train.train", quickly)
     few, out = tmp_path / "few.jsonl", tmp_path / "student.onnx"
     few.write_text("\n".join(log_path.read_text("utf-8").splitlines()[:120]), "utf-8")
     prompts = unlabelled(tmp_path / "prompts.jsonl", few)

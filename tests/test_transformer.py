@@ -19,6 +19,7 @@ from router_model.artifact import Artifact, Manifest, seal
 from router_model.bench.stages import timed
 from router_model.cli import main
 from router_model.cli.bench import compared
+from router_model.data.corpus import starter_paths
 from router_model.data.readers import read_records
 from router_model.errors import ArtifactError, ArtifactVersionError, ConfigError
 from router_model.ladder import Ladder
@@ -231,6 +232,11 @@ def test_smaller_graphs_keep_the_contract_and_say_where_they_run(small: Path) ->
     assert manifest.precision == small.stem
     assert manifest.metrics["export"][f"{small.stem}_cosine"] >= 0.98
     assert manifest.providers == ((CPU,) if small.stem == "int8" else (CUDA,))
+    if small.stem == "int8":
+        router = Router.load(small)
+        together = router.route_batch(TEXTS).sufficiency
+        alone = [list(router.route(text).sufficiency.values()) for text in TEXTS]
+        assert np.abs(together - np.array(alone)).max() <= 1e-5
     session = Session(small.read_bytes())  # any ONNX Runtime loads it, whatever the artifact is meant for
     ids, features = np.array([[2, 5, 3]], np.uint32), np.zeros((1, 7), np.float32)
     assert session.sufficiency(ids, features).shape == (1, 3)
@@ -341,9 +347,14 @@ def minilm() -> Transformer:
 
 
 @pytest.fixture(scope="module")
-def real_prompts(datasets: Path) -> list[str]:
-    """Prompts of the training sets, evenly spread."""
-    paths = sorted((datasets / "train").glob("m*.jsonl.gz"))
+def real_prompts() -> list[str]:
+    """Prompts of the starter corpus, or a thousand of the training sets where asked for; evenly spread."""
+    paths = starter_paths()
+    if MINILM_PROMPTS > 500:
+        folder = os.environ.get("ROUTER_MODEL_DATASETS")
+        if not folder:
+            pytest.skip("so many prompts are in ROUTER_MODEL_DATASETS, the folder of routing datasets")
+        paths = sorted(Path(folder, "train").glob("m*.jsonl.gz"))
     texts = [record.prompt.text for path in paths for record in read_records(path)]
     return [texts[place] for place in np.linspace(0, len(texts) - 1, MINILM_PROMPTS).astype(int)]
 

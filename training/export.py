@@ -109,6 +109,10 @@ def order_loss(exact: NDArray[np.float64], rounded: NDArray[np.float64], pair: t
 
 def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sufficiency float64 [len(rows), K] as ONNX Runtime computes it."""
-    session, starts = Session(graph), range(0, len(rows), BLOCK_ROWS)
-    blocks = [session.sufficiency(*encoded.inputs(rows[start : start + BLOCK_ROWS])) for start in starts]
+    session, step = (
+        Session(graph),
+        1 if encoded.frame else BLOCK_ROWS,
+    )  # a transformer's as a router takes them
+    starts = range(0, len(rows), step)
+    blocks = [session.sufficiency(*encoded.inputs(rows[start : start + step])) for start in starts]
     return np.concatenate(blocks).astype(np.float64)

@@ -27,7 +27,7 @@ from router_model.training.fit import predict
 
 PROVIDERS = {"float32": (CUDA, CPU), "float16": (CUDA,), "int8": (CPU,)}
 CHECKED_ROWS = 200  # a pass takes tens of milliseconds a prompt
-CHECKED_AT_ONCE = 8
+CHECKED_AT_ONCE = 1  # as on a CPU, where int8 steps are each prompt's own
 LEAST_COSINE = 0.98  # of an embedding in less than float32 to the network's
 
 
