@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_model.data.groups import group
 from router_model.data.labels import CHARACTERS_PER_TOKEN, Labels, label
@@ -41,7 +42,7 @@ def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, enco
     decisions = teacher.route_prompts([record.prompt for record in records])
     probabilities = decisions.sufficiency.astype(np.float64)  # [N, K]
     labels = _labels(records, teacher, config)
-    unknown = ~labels.observed.any(axis=1)  # [N]
+    unknown: NDArray[np.bool_] = ~np.any(labels.observed, axis=1)  # [N]
     sufficient = np.where(unknown[:, np.newaxis], probabilities, labels.sufficient)  # [N, K]
     by_teacher = unknown if labels.complete.sum() < MIN_ROWS else np.zeros_like(unknown)  # [N]
     outcomes = np.where(by_teacher[:, np.newaxis], probabilities, labels.outcomes)  # [N, K]
