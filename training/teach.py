@@ -42,10 +42,9 @@ def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, enco
     decisions = teacher.route_prompts([record.prompt for record in records])
     probabilities = decisions.sufficiency.astype(np.float64)  # [N, K]
     labels = _labels(records, teacher, config)
-    unknown: NDArray[np.bool_] = np.asarray(~labels.observed.any(axis=1))  # [N]
+    unknown: NDArray[np.bool_] = ~np.any(labels.observed, axis=1)  # [N]
     sufficient = np.where(unknown[:, np.newaxis], probabilities, labels.sufficient)  # [N, K]
-    few = labels.complete.sum() < MIN_ROWS
-    by_teacher: NDArray[np.bool_] = unknown if few else np.zeros_like(unknown)  # [N]
+    by_teacher = unknown if labels.complete.sum() < MIN_ROWS else np.zeros_like(unknown)  # [N]
     outcomes = np.where(by_teacher[:, np.newaxis], probabilities, labels.outcomes)  # [N, K]
     told = Labels(outcomes, sufficient, labels.cost_usd, labels.input_tokens, labels.output_tokens)
     return Prepared(records, told, group(records), encoder.encode([record.prompt for record in records]))
