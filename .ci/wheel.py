@@ -20,4 +20,6 @@ train = command("train", "none.jsonl", "--ladder", "none.json", "--out", "none.o
 assert train.returncode == 2, train
 assert "pip install 'router-model[train]'" in train.stderr, train.stderr
 assert "Traceback" not in train.stderr, train.stderr
-print("the wheel works without extras and names the one that training needs")
+decision = router_model.Router.default().route("Prove that there are infinitely many primes.")
+assert decision.tier in ("small", "medium", "large"), decision
+print("the wheel routes without extras and names the one that training needs")
