@@ -86,17 +86,14 @@ class Handler(BaseHTTPRequestHandler):
             server.calls.append(call)
             server.in_flight += 1
             server.most_in_flight = max(server.most_in_flight, server.in_flight)
-        try:
-            self.respond(server.answer(call, n))
-        finally:
-            with server.lock:
-                server.in_flight -= 1
+        answer = server.answer(call, n)
+        server.over.wait(None if answer.stall else answer.seconds)
+        with server.lock:  # before the client has the answer, and may ask again
+            server.in_flight -= 1
+        if not answer.stall:
+            self.respond(answer)
 
     def respond(self, answer: Answer) -> None:
-        if answer.stall:
-            self.server.over.wait()
-            return
-        self.server.over.wait(answer.seconds)
         completion = {"choices": [{"message": {"role": "assistant", "content": answer.content}}]}
         raw = json.dumps(completion | {"usage": answer.usage}).encode() if answer.raw is None else answer.raw
         with suppress(OSError):
