@@ -30,6 +30,16 @@ def read_file(path: str | Path, limit: int) -> bytes:
     return bytes(content)
 
 
+def make_report_folder(folder: Path) -> None:
+    """Make the folder for a report, or raise FileError: a run should not find out at its end."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
+        ) from None
+
+
 def replace_file(path: str | Path, content: bytes) -> None:
     """Put ``content`` at ``path``; raises as ``replacing`` does."""
     with replacing(path) as temporary:

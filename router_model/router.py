@@ -207,6 +207,7 @@ class Router:
             artifact.content, artifact.name, manifest.pairs, manifest.frame, chosen, threads
         )
         self.provider = self._session.provider
+        self._threads = threads
         self._block_ids = FRAMED_BLOCK_IDS if manifest.frame and self.provider == CPU else BLOCK_IDS
         self._max_tokens = manifest.max_tokens
         self._pairs = manifest.pairs
@@ -255,7 +256,8 @@ class Router:
         Raises:
             LadderError: the ladder has another number of tiers.
         """
-        return Router(dataclasses.replace(self.artifact, manifest=repriced(self.artifact.manifest, ladder)))
+        artifact = dataclasses.replace(self.artifact, manifest=repriced(self.artifact.manifest, ladder))
+        return Router(artifact, providers=[self.provider], threads=self._threads)
 
     def route(
         self, request: Request, *, quality: float | None = None, budget: float | None = None

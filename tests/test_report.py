@@ -14,6 +14,7 @@ import pytest
 from router_model.data.labels import Labels, label
 from router_model.data.readers import read_records
 from router_model.errors import FileError
+from router_model.files import make_report_folder
 from router_model.ladder import Ladder
 from router_model.policy import OperatingPoint, Policy
 from router_model.router import Router
@@ -28,7 +29,7 @@ from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Judged, judge
 from router_model.training.evaluation.misses import worst_misses
 from router_model.training.evaluation.points import measure_points
-from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.report import write_report
 from router_model.training.evaluation.sweep import sweep
 from router_model.training.train import Trained, train
 
@@ -339,8 +340,8 @@ def test_a_folder_that_cannot_be_made_is_named_and_one_that_exists_is_kept(tmp_p
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "report"):
         with pytest.raises(FileError, match=r"--report .*; give a folder that can be written"):
-            make_folder(folder)
+            make_report_folder(folder)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "notes.txt").write_text("mine")
-    make_folder(tmp_path / "report")
+    make_report_folder(tmp_path / "report")
     assert (tmp_path / "report" / "notes.txt").read_text() == "mine"

@@ -21,6 +21,7 @@ from router_model.base import Base
 from router_model.data.labels import Labels
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
+from router_model.files import make_report_folder
 from router_model.ladder import Ladder
 from router_model.network import Network
 from router_model.prompt import read
@@ -35,7 +36,7 @@ from router_model.training.encoders.static import Static
 from router_model.training.evaluation.domination import DroppedTier, dominated, relabelled, without_tiers
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
-from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.report import write_report
 from router_model.training.export import run
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 from router_model.training.start import keep_learned
@@ -148,7 +149,7 @@ def train(
     encoder = load(config, base)
     _check_places(out, learned, encoder)
     if report:
-        make_folder(Path(report))
+        make_report_folder(Path(report))
     reading = Reading(skip_bad=skip_bad)
     records = read_all(paths, reading)
     if teacher:

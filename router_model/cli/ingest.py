@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router_model.cli.options import FILE, json_option
+from router_model.cli.options import FILE, json_option, on_error_option
 from router_model.terminal import echo_json, progress
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "name", metavar="NAME", help="Format of the logs; told by their first rows otherwise."
 )
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="What to do at a row that is broken.",
-)
+@on_error_option
 @click.option(
     "--redact",
     "redacted",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router_model.cli.options import FILE, FOLDER, budget_option, json_option, quality_option
+from router_model.cli.options import FILE, FOLDER, budget_option, json_option, on_error_option, quality_option
 from router_model.terminal import echo_json, progress
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 @click.option("--columns", help="Columns of the input to keep, with commas between; all otherwise.")
 @click.option("--prompt-column", metavar="NAME", help="What to route; 'prompt' or 'messages' otherwise.")
 @click.option("--by", help="Columns to count by, with commas between, beside task, tenant and day.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="What to do at a bad row or a file that cannot be read.",
-)
+@on_error_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -78,6 +72,7 @@ def label(
     """
     # Arrow's own allocators keep what was freed: a third more memory, and no faster.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    from router_model.files import make_report_folder
     from router_model.serving.batch.label import label as run
     from router_model.serving.batch.labeller import Settings
     from router_model.serving.batch.report import write_report
@@ -89,6 +84,8 @@ def label(
         if engine != "ray":
             raise click.UsageError("--address is of a Ray cluster; add --engine ray")
         os.environ["RAY_ADDRESS"] = address
+    if report:
+        make_report_folder(report)
     settings = Settings(quality, budget, _names(columns), prompt_column, _names(by), on_error)
     with progress("labelling") as stage_done:
         done = run(

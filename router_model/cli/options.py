@@ -20,6 +20,13 @@ json_option = click.option(
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Count bad rows and go on, instead of stopping."
 )
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do at a bad row, or at a file of a log to label that cannot be read.",
+)
 key_file_option = click.option(
     "--key-file", type=FILE, help="The key of hashes; otherwise ROUTER_MODEL_HASH_KEY is."
 )

@@ -6,8 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from router_model.errors import FileError
-from router_model.files import replace_file
+from router_model.files import make_report_folder, replace_file
 from router_model.markup import Html, escaped, facts, paragraphs, short, table
 from router_model.serving.batch.charts import (
     MAX_COLUMNS,
@@ -40,12 +39,7 @@ def write_report(labelled: Labelled, folder: str | Path) -> Path:
         FileError: the folder cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
-        ) from None
+    make_report_folder(folder)
     template = Template(files("router_model.serving.batch").joinpath("report.html").read_text("utf-8"))
     path = folder / "index.html"
     replace_file(path, template.substitute(_parts(labelled)).encode())

@@ -11,7 +11,7 @@ import numpy as np
 
 from router_model.base import Base
 from router_model.data.readers import Reading
-from router_model.files import replace_file
+from router_model.files import make_report_folder, replace_file
 from router_model.ladder import Ladder
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
@@ -24,7 +24,7 @@ from router_model.training.evaluation.crossval_findings import crossval_findings
 from router_model.training.evaluation.domination import DroppedTier, dominated
 from router_model.training.evaluation.folded import Folded, centred_by_fold, fold_by_fold
 from router_model.training.evaluation.judge import DIALS, Evaluation, judge
-from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.report import write_report
 from router_model.training.prepare import Prepared, prepare, read_all
 from router_model.training.train import without_dropped
 
@@ -76,7 +76,7 @@ def crossval(
     config = config or TrainConfig()
     encoder = load(config, base)
     if report:
-        make_folder(Path(report))
+        make_report_folder(Path(report))
     prepared = prepare(read_all(paths, Reading(skip_bad=skip_bad)), ladder, config, encoder)
     dropped: tuple[DroppedTier, ...] = ()
     if not keep_dominated:

@@ -13,6 +13,7 @@ from router_model.data.labels import label
 from router_model.data.readers import Reading
 from router_model.data.records import Record
 from router_model.errors import ConfigError, LadderError
+from router_model.files import make_report_folder
 from router_model.ladder import Ladder
 from router_model.policy import Policy
 from router_model.router import Router
@@ -24,7 +25,7 @@ from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
-from router_model.training.evaluation.report import make_folder, write_report
+from router_model.training.evaluation.report import write_report
 from router_model.training.evaluation.subset import on_tiers
 from router_model.training.prepare import read_all
 
@@ -81,7 +82,7 @@ def evaluate(
     if on_leaks != "refuse" and not trained_on:
         raise ConfigError(f"--leaks {on_leaks}: name the training data with --trained-on")
     if report:
-        make_folder(Path(report))
+        make_report_folder(Path(report))
     config, manifest = config or TrainConfig(), router.artifact.manifest
     ladder = _ladder_of(router.ladder, ladder, manifest)
     manifest, columns = on_tiers(manifest, ladder)

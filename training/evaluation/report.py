@@ -5,8 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from router_model.errors import FileError
-from router_model.files import replace_file
+from router_model.files import make_report_folder, replace_file
 from router_model.ladder import Ladder
 from router_model.markup import (
     escaped,
@@ -44,21 +43,11 @@ def write_report(folder: Path, findings: Findings) -> Path:
     Raises:
         FileError: the folder cannot be written.
     """
-    make_folder(folder)
+    make_report_folder(folder)
     template = Template(files("router_model.training.evaluation").joinpath("report.html").read_text("utf-8"))
     path = folder / "index.html"
     replace_file(path, template.substitute(_parts(findings)).encode())
     return path
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for a report, or raise FileError: a run should not find out at its end."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"--report {folder}: {error.strerror or error}; give a folder that can be written"
-        ) from None
 
 
 def _parts(findings: Findings) -> dict[str, str]:
