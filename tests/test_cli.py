@@ -177,9 +177,9 @@ def test_an_unknown_baseline_is_refused_with_the_list(log_path: Path, ladder_pat
 
 def test_route_reads_standard_input_whole_or_by_lines(artifact_path: Path) -> None:
     whole = result(run("route", artifact_path, "--json", given="hello\nthanks\n"))
-    lines = result(run("route", artifact_path, "--lines", "--json", given="hello\n\nthanks\n"))
+    lines = result(run("route", artifact_path, "--lines", "--json", given="hello\r\n\none\u2028line\n"))
     assert [row["prompt"] for row in whole["decisions"]] == ["hello\nthanks\n"]
-    assert [row["prompt"] for row in lines["decisions"]] == ["hello", "thanks"]
+    assert [row["prompt"] for row in lines["decisions"]] == ["hello", "one\u2028line"]
 
 
 def test_route_prints_a_table_for_people(artifact_path: Path) -> None:

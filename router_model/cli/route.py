@@ -1,5 +1,6 @@
 """``router-model route``."""
 
+import re
 import statistics
 import sys
 import time
@@ -64,7 +65,8 @@ def read_prompts(source: Path | None, lines: bool) -> list[str]:
         raise FileError("standard input is closed; give prompts or --input")
     raw = read_file(source, 64 << 20) if source else sys.stdin.buffer.read()
     text = raw.decode("utf-8", "replace")
-    prompts = [line for line in text.splitlines() if line.strip()] if lines else [text]
+    # Not str.splitlines: a prompt may hold a line separator of Unicode, such as U+2028.
+    prompts = [line for line in re.split("\r?\n", text) if line.strip()] if lines else [text]
     if not prompts:
         raise PromptError("the input holds no prompt; give at least one line")
     return prompts
