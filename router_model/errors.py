@@ -59,6 +59,33 @@ class JudgeError(RouterModelError):
     """The judge's endpoint refuses every call or answers none."""
 
 
+class GatewayConfigError(ConfigError):
+    """The file of a gateway cannot be read, or what it says cannot be done."""
+
+
+class RequestError(RouterModelError):
+    """A client's request is refused; ``status`` is of HTTP, ``kind`` the type that clients' libraries know."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.param = param
+        self.retry_after = retry_after
+
+
+class UpstreamError(RouterModelError):
+    """A provider answered nothing, or broke off."""
+
+
 class FileError(RouterModelError):
     """A file cannot be read or written, or is larger than its kind may be."""
 
