@@ -114,7 +114,7 @@ class Retry(Part):
         first_byte_seconds: until the answer begins.
         idle_seconds: between two chunks of an answer.
         upwards: whether a stronger tier may answer where every provider of the tier failed.
-        hedge_after_seconds: ask a second provider of the tier as well after so long without a first byte; none
+        hedge_after_seconds: ask a second provider of the tier too after so long without a first byte; none
             means never.
     """
 
