@@ -1,0 +1,36 @@
+"""``router-model serve``."""
+
+from pathlib import Path
+
+import click
+
+from router_model.cli.options import FILE, json_option
+from router_model.terminal import echo_json
+
+
+@click.command()
+@click.option("--config", "config_path", type=FILE, help="The gateway's file, YAML or JSON.")
+@click.option("--check", is_flag=True, help="Read the file, its router and its secrets, say so, and end.")
+@click.option("--dry-run", "dry", is_flag=True, help="Decide, and call no provider.")
+@click.option("--demo", is_flag=True, help="With pretend models on this machine: no key, no file.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="Of --demo.")
+@json_option
+def serve(config_path: Path | None, check: bool, dry: bool, demo: bool, port: int, as_json: bool) -> None:
+    """Serve OpenAI's and Anthropic's protocols, with the router beside the dispatch to providers."""
+    if demo == (config_path is not None):
+        raise click.UsageError("give either --config FILE or --demo")
+    from router_model.data.privacy import redact
+    from router_model.serving.gateway import demo as pretended
+    from router_model.serving.gateway import server
+    from router_model.serving.gateway.check import check as run_check
+
+    if config_path is None:
+        return pretended.run(port, listening=_say)
+    if check:
+        found = run_check(config_path)
+        return echo_json(found.to_dict()) if as_json else click.echo(found.table())
+    return server.serve(server.Service(config_path, redact, dry), listening=_say)
+
+
+def _say(url: str) -> None:
+    click.echo(f"router-model: serving {url}/v1", err=True)
