@@ -6,6 +6,7 @@ router_model.serving.gateway.pretend --port 9000`` runs one alone.
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import zlib
 from collections import deque
@@ -17,6 +18,8 @@ import httptools
 import msgspec
 
 from router_model.serving.gateway.pretend_shapes import encode, error, events, say, whole
+
+Work = Coroutine[Any, Any, None] | None  # what is left to do of an answer that takes time
 
 ENDPOINTS = {
     b"/chat/completions": "chat",
@@ -211,7 +214,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         self._next()
 
-    def _answer(self, path: bytes, headers: dict[str, str], raw: bytes) -> Coroutine[Any, Any, None] | None:
+    def _answer(self, path: bytes, headers: dict[str, str], raw: bytes) -> Work:
         model, behaviour = self.model, self.model.behaviour
         endpoint = ENDPOINTS.get(path.removeprefix(b"/v1"))
         if path == SETTINGS:
@@ -234,7 +237,7 @@ class _Connection(asyncio.Protocol):
             return self._slowly(endpoint, raw, body, faulty, behaviour)
         return self._begin(endpoint, raw, body, faulty, behaviour)
 
-    def _settings(self, raw: bytes) -> None:
+    def _settings(self, raw: bytes) -> Work:
         if raw:
             try:
                 self.model.set(raw)
@@ -259,7 +262,7 @@ class _Connection(asyncio.Protocol):
 
     def _begin(
         self, endpoint: str, raw: bytes, body: dict[str, Any], faulty: bool, behaviour: Behaviour
-    ) -> Coroutine[Any, Any, None] | None:
+    ) -> Work:
         if faulty and behaviour.status != 200:
             return self._write(behaviour.status, error(endpoint, behaviour.status), behaviour.retry_after)
         said = say(raw, body, behaviour.chunks)
@@ -276,33 +279,35 @@ class _Connection(asyncio.Protocol):
         await asyncio.sleep(seconds)
         self._write(200, answer)
 
-    def _cut(self, answer: bytes) -> None:
+    def _cut(self, answer: bytes) -> Work:
         self.transport.write(_head(200, b"application/json", len(answer)) + answer[: len(answer) // 2])
         self.transport.close()
+        return None
 
-    def _stream(
-        self, parts: list[bytes], faulty: bool, behaviour: Behaviour
-    ) -> Coroutine[Any, Any, None] | None:
+    def _stream(self, parts: list[bytes], faulty: bool, behaviour: Behaviour) -> Work:
         ends = faulty and (behaviour.cut_after is not None or behaviour.stall_after is not None)
         if ends or behaviour.chunk_seconds:
             return self._steps(parts, faulty, behaviour)
         body = b"".join([b"%x\r\n%b\r\n" % (len(p), p) for p in parts])
-        return self.transport.write(b"%b%b0\r\n\r\n" % (_head(200, b"text/event-stream", None), body))
+        self.transport.write(b"%b%b0\r\n\r\n" % (_head(200, b"text/event-stream", None), body))
+        return None
 
     async def _steps(self, parts: list[bytes], faulty: bool, behaviour: Behaviour) -> None:
         self.transport.write(_head(200, b"text/event-stream", None))
         for i, part in enumerate(parts):
             if faulty and i == behaviour.cut_after:
-                return self.transport.close()
+                self.transport.close()
+                return
             if faulty and i == behaviour.stall_after:
                 await asyncio.get_running_loop().create_future()
             self.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
             await asyncio.sleep(behaviour.chunk_seconds)
-        return self.transport.write(b"0\r\n\r\n")
+        self.transport.write(b"0\r\n\r\n")
 
-    def _write(self, status: int, body: bytes, retry_after: str | None = None) -> None:
+    def _write(self, status: int, body: bytes, retry_after: str | None = None) -> Work:
         extra = b"retry-after: %b\r\n" % retry_after.encode() if retry_after else b""
         self.transport.write(_head(status, b"application/json", len(body), extra) + body)
+        return None
 
 
 def _head(status: int, kind: bytes, length: int | None, extra: bytes = b"") -> bytes:
@@ -341,10 +346,8 @@ def main() -> None:
         run = asyncio.run
     else:
         run = uvloop.run
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         run(_serve(model))
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

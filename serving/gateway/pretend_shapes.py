@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 CREATED = 1_700_000_000
-WORDS = tuple("This is a pretend answer: no language model was asked, and it says nothing but these words. ".split())
+WORDS = tuple(
+    "This is a pretend answer: no language model was asked, and it says nothing but these words. ".split()
+)
 DIMENSIONS = 8
 DEEPEST = 16
 
@@ -255,7 +257,12 @@ def _message(said: Said, body: Mapping[str, Any]) -> dict[str, Any]:
     block: dict[str, Any] = {"type": "text", "text": said.text}
     if said.tool is not None:
         name, arguments = said.tool
-        block = {"type": "tool_use", "id": f"toolu_{said.id}", "name": name, "input": msgspec.json.decode(arguments)}
+        block = {
+            "type": "tool_use",
+            "id": f"toolu_{said.id}",
+            "name": name,
+            "input": msgspec.json.decode(arguments),
+        }
     return {
         "id": f"msg_{said.id}",
         "type": "message",
