@@ -1,9 +1,10 @@
 """What an upstream answers, while it is answering."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from router_model.serving.gateway.config import Provider
+from router_model.serving.gateway.usage import Usage
 
 
 @dataclass(slots=True)
@@ -17,7 +18,10 @@ class Answer:
         provider: who answered.
         tier: of the provider.
         attempts: calls that were made for it, 1 or more.
-        first_byte_seconds: from the call of the provider that answered to the head.
+        first_byte_seconds: from the call of the provider that answered to the first piece of the body.
+        failures: of the attempts before, each "provider: what it did".
+        close: lets go of the upstream; to be called however the answer ends, harmless a second time.
+        spent: to be told the tokens of the call once they are known.
     """
 
     status: int
@@ -27,7 +31,9 @@ class Answer:
     tier: str
     attempts: int = 1
     first_byte_seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)  # "provider: what it did", of the attempts before
+    failures: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+    spent: Callable[[Usage], None] = lambda usage: None
 
     @property
     def stream(self) -> bool:

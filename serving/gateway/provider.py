@@ -1,0 +1,193 @@
+"""One provider of a tier, as the dispatch sees it: what it takes, what it asks, how it has been doing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from router_model.serving.gateway.breaker import Circuit
+from router_model.serving.gateway.call import Call
+from router_model.serving.gateway.config import GatewayConfig, Provider
+from router_model.serving.gateway.percentile import Standing
+from router_model.serving.gateway.pool import Speaker
+from router_model.serving.gateway.rates import Rates, Slice
+from router_model.serving.gateway.usage import Usage
+
+USUAL_OUTPUT = 256.0  # tokens of an answer, before any was seen
+
+
+class Prices(Protocol):
+    """What a provider asks."""
+
+    def cost_usd(self, usage: Usage) -> float:
+        """US dollars for so many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FilePrices:
+    input: float
+    output: float
+
+    def cost_usd(self, usage: Usage) -> float:
+        return (usage.input * self.input + usage.output * self.output) / 1e6
+
+
+def file_prices(provider: Provider) -> Prices:
+    """The plain prices of the file; 0 where it names none."""
+    return _FilePrices(provider.input_usd_per_million or 0.0, provider.output_usd_per_million or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one provider has been doing; outlives a reload of the file.
+
+    Attributes:
+        circuit: its breaker.
+        rates: what went to it in the last minute.
+        standing: whether it is quick enough.
+    """
+
+    circuit: Circuit
+    rates: Rates
+    standing: Standing
+
+
+class Upstream:
+    """A provider, its connections and its health.
+
+    Attributes:
+        provider: of the file.
+        tier: that it answers for.
+        speaker: asks it.
+        prices: what it asks.
+        health: shared with the upstream of the same name and place before a reload.
+        flying: calls that are under way.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        tier: str,
+        speaker: Speaker,
+        prices: Prices,
+        config: GatewayConfig,
+        clock: Callable[[], float],
+        since: "Upstream | None" = None,
+    ) -> None:
+        self.provider = provider
+        self.tier = tier
+        self.speaker = speaker
+        self.prices = prices
+        self.clock = clock
+        self.flying = 0
+        self._output: float = since._output if since else USUAL_OUTPUT
+        self.health: Health = _health(provider, config, clock, since.health if since else None)
+
+    def takes(self, call: Call) -> bool:
+        """Whether its shape, abilities and context fit the call."""
+        p = self.provider
+        if (p.shape == "anthropic") != (call.endpoint == "messages"):
+            return False
+        if p.shape == "litellm" and call.endpoint == "responses":
+            return False
+        return call.needs.issubset(p.abilities) and call.input_tokens + call.output_tokens <= p.context_tokens
+
+    def expected(self, call: Call) -> Usage:
+        """Tokens that the call is likely to take: its input, and an answer as long as the last were."""
+        output = self._output if call.endpoint != "embeddings" else 0.0
+        most = call.output_tokens or output
+        return Usage(call.input_tokens, int(min(output, most)), estimated=True)
+
+    def wait(self, tokens: int) -> float:
+        """Seconds until it may be asked: 0 for now, infinity for nobody knows."""
+        return max(self.health.circuit.wait(), self.health.rates.wait(tokens))
+
+    def begin(self, call: Call) -> "Trip":
+        """A call goes to it."""
+        usage = self.expected(call)
+        return Trip(self, usage.input + usage.output)
+
+    def seen_output(self, tokens: int) -> None:
+        """An answer had so many tokens."""
+        self._output += 0.05 * (tokens - self._output)
+
+
+class Trip:
+    """One call to one upstream, from its beginning to its end, told to the provider's health once."""
+
+    def __init__(self, upstream: Upstream, tokens: int) -> None:
+        health = upstream.health
+        self.upstream = upstream
+        self._turn = health.circuit.enter()
+        self._slice: Slice | None = health.rates.take(tokens)
+        self._tokens = tokens
+        self._ended = False
+        self.begun = upstream.clock()
+        self.first_byte_seconds = 0.0
+        health.standing.asked()
+        upstream.flying += 1
+
+    def first_byte(self) -> None:
+        """The answer began."""
+        self.first_byte_seconds = self.upstream.clock() - self.begun
+        self.upstream.health.standing.add_first_byte(self.first_byte_seconds)
+
+    def success(self) -> None:
+        """The answer came whole, and is of a kind that the wish for latency speaks of."""
+        if self._end():
+            self.upstream.health.circuit.success(self._turn)
+            self.upstream.health.standing.add_total(self.upstream.clock() - self.begun)
+
+    def alive(self) -> None:
+        """It answered that the request is at fault."""
+        if self._end():
+            self.upstream.health.circuit.success(self._turn)
+
+    def failure(self, rest: float | None = None) -> None:
+        """It failed, and perhaps asked to be left alone for some seconds."""
+        if self._end():
+            self.upstream.health.circuit.failure(self._turn)
+            if rest is not None:
+                self.upstream.health.circuit.rest(rest)
+
+    def leave(self) -> None:
+        """Nothing was learnt."""
+        if self._end():
+            self.upstream.health.circuit.leave(self._turn)
+
+    def spent(self, usage: Usage) -> None:
+        """What the call took after all; heard once."""
+        if self._slice is not None:
+            self.upstream.health.rates.correct(self._slice, usage.input + usage.output - self._tokens)
+            self.upstream.seen_output(usage.output)
+            self._slice = None
+
+    def _end(self) -> bool:
+        if self._ended:
+            return False
+        self._ended = True
+        self.upstream.flying -= 1
+        return True
+
+
+def _health(
+    provider: Provider, config: GatewayConfig, clock: Callable[[], float], since: Health | None
+) -> Health:
+    """The health from before, under today's settings, or a fresh one.
+
+    Limits are of the gateway: each of its workers keeps to an even part of them.
+    """
+    requests = _part(provider.requests_per_minute, config.listen.workers)
+    tokens = _part(provider.tokens_per_minute, config.listen.workers)
+    if since is None:
+        return Health(
+            Circuit(config.breaker, clock), Rates(requests, tokens, clock), Standing(config.latency, clock)
+        )
+    since.circuit.config = config.breaker
+    since.rates.requests, since.rates.tokens = requests, tokens
+    same = since.standing.config == config.latency
+    standing = since.standing if same else Standing(config.latency, clock)
+    return Health(since.circuit, since.rates, standing)
+
+
+def _part(limit: int | None, workers: int) -> int | None:
+    return None if limit is None else max(1, limit // workers)
