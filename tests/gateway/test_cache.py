@@ -170,7 +170,7 @@ def test_a_compressed_answer_is_kept_as_it_came(coding: bytes) -> None:
 def test_an_answer_ends_with_its_time_and_the_oldest_make_room() -> None:
     async def run() -> None:
         clock = Hand()
-        cache = Cache(caches(ttl_seconds=10, bytes=4_000, entry_bytes=2_000), clock)
+        cache = Cache(caches(ttl_seconds=10, bytes=4_000, entry_bytes=2_000), clock=clock)
         answered(await cache.look(call(), "t"))
         clock.now = 9.9
         assert isinstance(await cache.look(call(), "t"), Kept)

@@ -3,14 +3,18 @@
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from router_model.errors import GatewayConfigError
 from router_model.serving.gateway.cache.flight import Air, Flight
 from router_model.serving.gateway.cache.kept import Kept, whole
 from router_model.serving.gateway.cache.key import key_of
 from router_model.serving.gateway.cache.store import Clock, Memory, Store
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import Caches, ExactCache
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 DEFAULT_TEMPERATURE = 1.0  # of the providers, where a request names none
 
@@ -20,13 +24,23 @@ class Cache:
 
     Args:
         config: which caches there are.
+        redis: for answers that replicas share.
         clock: seconds, from anywhere.
         patience: seconds that a request waits for an equal one in the air, at most.
+
+    Raises:
+        GatewayConfigError: answers are to be shared, and there is no Redis.
     """
 
-    def __init__(self, config: Caches, clock: Clock = time.monotonic, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        config: Caches,
+        redis: "Redis | None" = None,
+        clock: Clock = time.monotonic,
+        patience: float = 30.0,
+    ) -> None:
         self._exact = config.exact
-        self._store: Store = Memory(config.exact or ExactCache(), clock)
+        self._store = _store(config.exact or ExactCache(), redis, clock)
         self._air = Air(patience)
 
     async def look(self, call: Call, tenant: str, control: str = "") -> Kept | Flight | None:
@@ -58,6 +72,16 @@ class Cache:
         if fit:
             self._store.put(key, kept)
         return fit
+
+
+def _store(config: ExactCache, redis: "Redis | None", clock: Clock) -> Store:
+    if not config.shared:
+        return Memory(config, clock)
+    if redis is None:
+        raise GatewayConfigError("cache.exact.shared: replicas share answers in Redis; set redis_url_env")
+    from router_model.serving.gateway.cache.shared import Shared
+
+    return Shared(config, redis, clock)
 
 
 def repeatable(call: Call, temperature: float) -> bool:
