@@ -7,10 +7,10 @@ from contextlib import aclosing
 from typing import Any
 
 from router_model.errors import ConfigError, PromptError, RequestError, UpstreamError
-from router_model.serving.gateway.exchange import Head, new_id
 from router_model.serving.gateway.outgoing import PREFLIGHT, Outgoing, Send
 from router_model.serving.gateway.paths import PATHS, Incoming, Path
 from router_model.serving.gateway.state import State
+from router_model.serving.gateway.turn import Head, new_id
 
 logger = logging.getLogger(__name__)
 
@@ -76,18 +76,14 @@ class App:
             logger.exception("request %s: the gateway itself failed", incoming.id)
             await out.refuse(RequestError(500, "api_error", "the gateway failed; its log says why"))
 
-    async def _read(
-        self, scope: Message, receive: Receive, path: Path, request_id: str
-    ) -> Incoming:
+    async def _read(self, scope: Message, receive: Receive, path: Path, request_id: str) -> Incoming:
         """The request whole, from someone who may send it; raises RequestError."""
         state = self.state
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         caller = None
         if path.scope and not (path.scope == "metrics" and state.config.metrics_open):
             caller = state.keys.find(headers)
-            if path.scope not in caller.scopes:
-                what = f"key {caller.name!r} lacks the scope {path.scope!r}; use another key"
-                raise RequestError(403, "permission_error", what)
+            caller.must(path.scope)
         most = state.config.limits.body_bytes
         told = headers.get("content-length", "")
         if told.isdigit() and int(told) > most:

@@ -9,11 +9,11 @@ import msgspec
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import Call, Endpoint, read_call
-from router_model.serving.gateway.exchange import Exchange, Head, Pieces
 from router_model.serving.gateway.keys import Caller, Scope
 from router_model.serving.gateway.openapi import DOCUMENT
-from router_model.serving.gateway.replies import models_body
+from router_model.serving.gateway.replies import model_list
 from router_model.serving.gateway.state import State
+from router_model.serving.gateway.turn import Head, Pieces, Turn
 
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -58,7 +58,9 @@ def calling(endpoint: Endpoint) -> Path:
             return
         details = incoming.headers.get("x-router-details", "") in ("1", "true")
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
-        async with aclosing(Exchange(state, call, incoming.caller, incoming.id, details).run()) as pieces:
+        control = incoming.headers.get("cache-control", "")
+        turn = Turn(state, call, incoming.caller, incoming.id, details, control)
+        async with aclosing(turn.run()) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -101,11 +103,12 @@ def decided(state: State, call: Call) -> bytes:
 
 async def feedback(state: State, incoming: Incoming) -> Pieces:
     """An outcome for an earlier request, by its id."""
-    if state.feedback is None:
+    if state.traffic is None:
         raise RequestError(
             404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
         )
-    state.feedback.take(parsed(incoming.body), incoming.caller)
+    assert incoming.caller is not None  # noqa: S101  # the path has a scope
+    state.traffic.tell(state.feedback.read(incoming.body, incoming.caller))
     yield Head(200, [JSON])
     yield b'{"kept":true}'
 
@@ -113,7 +116,9 @@ async def feedback(state: State, incoming: Incoming) -> Pieces:
 async def models(state: State, incoming: Incoming) -> Pieces:
     """Words that ``model`` takes."""
     yield Head(200, [JSON])
-    yield models_body(state.config)
+    words = [(word, "router-model") for word in ("auto", *(f"tier:{t.name}" for t in state.config.tiers))]
+    named = {p.model: p.name for _, p in state.config.providers()} if state.config.allow_real_models else {}
+    yield model_list([*words, *named.items()])
 
 
 async def health(state: State, incoming: Incoming) -> Pieces:
@@ -133,7 +138,7 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
 async def metrics(state: State, incoming: Incoming) -> Pieces:
     """Prometheus text of all workers."""
     yield Head(200, [TEXT])
-    yield state.metrics.render()
+    yield state.metrics.text()
 
 
 async def accounts(state: State, incoming: Incoming) -> Pieces:

@@ -108,7 +108,9 @@ class Planner:
 
     def _unable(self, call: Call, asked: Asked) -> RequestError:
         needs = ", ".join(sorted(call.needs)) or "text"
-        what = f"tier {asked.tier!r}" if asked.tier else f"model {asked.word!r}" if asked.model else "model here"
+        what = "model here"
+        if asked.tier or asked.model:
+            what = f"tier {asked.tier!r}" if asked.tier else f"model {asked.model!r}"
         return RequestError(
             400,
             "invalid_request_error",

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,7 +23,7 @@ from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import set_up_logs
-from router_model.serving.gateway.state import Lasting, Redact, State, build
+from router_model.serving.gateway.state import Lasting, Redact, build
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +86,8 @@ def work(service: Service, bound: socket.socket, number: int) -> None:
 
 
 async def _work(service: Service, bound: socket.socket, number: int) -> None:
-    lasting = Lasting.new(service.redact, number)
-    state = await build(service.path, lasting)
+    lasting = Lasting.new(service.redact)
+    state = await build(GatewayConfig.read(service.path), lasting)
     set_up_logs(state.config.json_logs)
     app = App(state, dry=service.dry)
     server = uvicorn.Server(
@@ -112,7 +113,7 @@ async def _work(service: Service, bound: socket.socket, number: int) -> None:
 
 
 class Reloads:
-    """Reads the gateway's file and router again when either changes, or at SIGHUP; a bad one changes nothing."""
+    """Reads the file and the router again when either changes, or at SIGHUP; a bad one changes nothing."""
 
     def __init__(self, app: App, path: Path, lasting: Lasting) -> None:
         self.app = app
@@ -126,10 +127,8 @@ class Reloads:
         """Look each second, for ever."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                pass
             marks = await asyncio.to_thread(self._marks)
             if self._asked.is_set() or marks != self._seen:
                 self._asked.clear()
@@ -140,12 +139,12 @@ class Reloads:
         """Swap the state; the old one closes once its requests have ended."""
         old = self.app.state
         try:
-            self.app.state = await build(self.path, self.lasting, old)
+            self.app.state = await build(GatewayConfig.read(self.path), self.lasting, old)
         except RouterModelError as error:
             logger.error("reload refused, the old one goes on: %s", error)
             return
         logger.info("reloaded %s", self.path)
-        closing = asyncio.create_task(old.retire(self.app.state))
+        closing = asyncio.create_task(old.close(self.app.state))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -153,7 +152,7 @@ class Reloads:
         """What tells a changed file: of the gateway's and the router's."""
         paths, router = [self.path], self.app.state.config.router
         if router != "default":
-            paths.append(self.path.parent / router)
+            paths.append(Path(router))
         return [mark(path) for path in paths]
 
 

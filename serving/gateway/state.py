@@ -12,11 +12,12 @@ from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Accounts
 from router_model.serving.gateway.budgets import Budgets
-from router_model.serving.gateway.cache import Cache
+from router_model.serving.gateway.cache.cache import Cache
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.capacity import Capacity
 from router_model.serving.gateway.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
+from router_model.serving.gateway.feedback import Feedback
 from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Redact = Callable[[str], str]
+REDIS_SECONDS = 0.25  # of its timeouts: a slow one is as good as none
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,19 @@ class Lasting:
 
     Attributes:
         accounts, metrics: of this worker.
+        feedback: the requests that an outcome may still come for.
         redact: takes secrets out of prompts for the traffic log.
-        worker: number of this process among those of the gateway.
     """
 
     accounts: Accounts
     metrics: Metrics
+    feedback: Feedback
     redact: Redact | None = None
-    worker: int = 0
+
+    @classmethod
+    def new(cls, redact: Redact | None = None) -> "Lasting":
+        """Nothing yet."""
+        return cls(Accounts(), Metrics(), Feedback(), redact)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,11 @@ class State:
         """What is counted for Prometheus."""
         return self.lasting.metrics
 
+    @property
+    def feedback(self) -> Feedback:
+        """What an outcome may still come for."""
+        return self.lasting.feedback
+
     def able(self, call: Call) -> list[str]:
         """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
@@ -106,79 +118,92 @@ class State:
         strongest = self.config.tiers[-1].providers
         return min(self.prices[provider.name].cost_usd(usage) for provider in strongest)
 
-    async def close(self) -> None:
-        """Give streams their time, then close what is open; rows of the log are written."""
-        await self.dispatch.close(self.config.limits.stop_seconds)
-        if self.traffic is not None:
+    async def close(self, heir: "State | None" = None) -> None:
+        """Give answers under way their time, then close what no ``heir`` goes on with."""
+        limits = self.config.limits
+        await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
+        if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        if self.redis is not None:
+        for part in ("budgets", "cache"):
+            if heir is None or getattr(heir, part) is not getattr(self, part):
+                await getattr(self, part).close()
+        if self.redis is not None and (heir is None or heir.redis is not self.redis):
             await self.redis.aclose()
 
 
-async def build(path: Path, lasting: Lasting, since: State | None = None) -> State:
-    """Read the file of a gateway and all that it names, and make it ready.
+async def build(config: GatewayConfig, lasting: Lasting, since: State | None = None) -> State:
+    """Make ready all that a gateway's file names.
 
     Args:
-        since: the state before, whose knowledge of its providers goes on.
+        since: the state before. Parts whose settings are as they were go on, with all that they hold, and so
+            does what it knows of its providers.
 
     Raises:
-        RouterModelError: a file is not usable; the message says which, where and why.
+        RouterModelError: the router, a secret or a place cannot be used; the message says why.
     """
-    config = GatewayConfig.read(path)
     secrets = config.secrets(os.environ)
-    router = await asyncio.to_thread(load_router, config, path)
-    redis = connect(config)
-    names = tuple(tier.name for tier in config.tiers)
-    providers = [provider for tier in config.tiers for provider in tier.providers]
-    dispatch = Dispatch(config, secrets, since.dispatch if since else None)
+    router = await asyncio.to_thread(load_router, config)
+    explore = config.traffic.explore if config.traffic else 0.0
+
+    def kept(part: str, *settings: str) -> Any:
+        """The part of the state before, where these settings are as they were."""
+        alike = since and all(getattr(since.config, name) == getattr(config, name) for name in settings)
+        return getattr(since, part) if alike else None
+
+    redis = kept("redis", "redis_url_env") or connect(config)
+    tiers = [tier.name for tier in config.tiers]
+    capacity = kept("capacity", "capacity", "tiers") or Capacity(config.capacity, tiers)
+    cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
+    budgets = kept("budgets", "budgets", "redis_url_env")
+    if budgets is None:
+        budgets = Budgets(config.budgets, redis)
+        await budgets.open()
+    traffic = kept("traffic", "traffic")
+    if traffic is None and config.traffic is not None:
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), lasting.redact)
+        await asyncio.to_thread(traffic.open)
+    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
     await dispatch.open()
-    traffic = None
-    if config.traffic is not None:
-        folder = path.parent / config.traffic.folder
-        traffic = TrafficLog(config.traffic, folder, lasting.redact, worker=lasting.worker)
     return State(
         config=config,
-        planner=Planner(
-            router, config.dial, config.traffic.explore if config.traffic else 0.0, config.retry.upwards
-        ),
+        planner=Planner(router, config.dial, explore, config.retry.upwards),
         dispatch=dispatch,
-        capacity=Capacity(config.capacity, names),
-        cache=Cache(config.cache, redis),
-        budgets=Budgets(config.budgets, redis),
+        capacity=capacity,
+        cache=cache,
+        budgets=budgets,
         keys=Keys(config.keys),
         traffic=traffic,
-        prices={provider.name: prices_of(provider) for provider in providers},
+        prices={provider.name: prices_of(provider) for _, provider in config.providers()},
         redis=redis,
         lasting=lasting,
     )
 
 
-def load_router(config: GatewayConfig, path: Path) -> Router:
+def load_router(config: GatewayConfig) -> Router:
     """The router that the file names; raises GatewayConfigError where a tier is none of its ladder."""
-    router = Router.default() if config.router == "default" else Router.load(path.parent / config.router)
+    router = Router.default() if config.router == "default" else Router.load(config.router)
     known = router.ladder.names
-    strange = [tier.name for tier in config.tiers if tier.name not in known]
-    if strange:
+    tiers = [tier.name for tier in config.tiers]
+    if strange := [name for name in tiers if name not in known]:
         raise GatewayConfigError(
-            f"{path}: tier {strange[0]!r} is none of the router's, {', '.join(known)}; name it as the router does"
+            f"tiers: {strange[0]!r} is none of the router's, {', '.join(known)}; name it as the router does"
         )
-    order = [known.index(tier.name) for tier in config.tiers]
-    if order != sorted(order):
-        raise GatewayConfigError(f"{path}: list the tiers as the router's ladder does: {', '.join(known)}")
+    if tiers != [name for name in known if name in tiers]:
+        raise GatewayConfigError(f"tiers: list them as the router's ladder does: {', '.join(known)}")
     return router
 
 
 def connect(config: GatewayConfig) -> Any:
     """A client of the Redis that the file names, not yet connected; None where it names none."""
-    if config.redis_url_env is None:
+    url = config.redis_url(os.environ)
+    if url is None:
         return None
     try:
         from redis.asyncio import Redis
     except ModuleNotFoundError:
-        raise MissingExtraError("redis_url_env needs Redis's client: pip install 'router-model[redis]'") from None
-    url = os.environ.get(config.redis_url_env, "")
+        raise MissingExtraError("redis_url_env needs a client: pip install 'router-model[redis]'") from None
     try:
-        return Redis.from_url(url, socket_timeout=0.25, socket_connect_timeout=0.25)
+        return Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     except ValueError:
         raise GatewayConfigError(
             f"environment variable {config.redis_url_env}: no URL of a Redis; give redis://host:6379/0"
