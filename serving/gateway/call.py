@@ -1,5 +1,6 @@
 """A client's request, read: what it asks for, what it needs, and its bytes as they came."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,7 +20,8 @@ UPWARD_HEADERS = frozenset(
     "accept anthropic-beta anthropic-version cache-control idempotency-key openai-beta openai-version "
     "traceparent tracestate user-agent x-client-request-id".split()
 )
-MOST_CHOICES = 1024
+MAX_TOKENS = 10**9
+GZIP = re.compile(r"(?:^|[ ,])gzip(?! *; *q=0(?:\.0*)?(?:[ ,]|$))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Call:
         stream: whether it wants a stream.
         needs: abilities without which a model cannot take it.
         input_tokens: an estimate, at least 1.
-        output_tokens: the most that it allows, all choices together; 0 where it does not say.
+        output_tokens: the most that it allows an answer; 0 where it does not say.
         headers: of the client, lower case, those that go on to the upstream.
     """
 
@@ -116,18 +118,13 @@ def _wants_schema(body: Mapping[str, Any]) -> bool:
 
 
 def _output_tokens(body: Mapping[str, Any]) -> int:
-    most = max(_count(body, key) for key in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
-    return most * min(MOST_CHOICES, max(1, _count(body, "n"), _count(body, "best_of")))
-
-
-def _count(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    return value if value.__class__ is int and 0 < value < 1 << 40 else 0
+    told = (body.get(key) for key in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    return max((value for value in told if value.__class__ is int and 0 < value <= MAX_TOKENS), default=0)
 
 
 def _upward(headers: Mapping[str, str], stream: bool) -> dict[str, str]:
     kept = {name: value for name, value in headers.items() if name in UPWARD_HEADERS and value.isprintable()}
     # What the upstream counts has to be read from its answer, and an error has to fit into a stream.
-    gzip = not stream and "gzip" in headers.get("accept-encoding", "").replace("gzip;q=0,", "")
+    gzip = not stream and GZIP.search(headers.get("accept-encoding", ""))
     kept["accept-encoding"] = "gzip" if gzip else "identity"
     return kept

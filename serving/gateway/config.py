@@ -334,7 +334,7 @@ class GatewayConfig(Part, frozen=True):
     def read(cls, path: str | Path) -> "GatewayConfig":
         """Read and check a YAML or JSON file of at most 1 MiB.
 
-        ``router`` and ``traffic.folder`` come back as paths that no longer depend on the file's place.
+        ``router`` and ``traffic.folder`` come back as absolute paths.
 
         Raises:
             GatewayConfigError: the file cannot be read, or ``from_dict`` refuses what it says.
@@ -351,10 +351,11 @@ class GatewayConfig(Part, frozen=True):
                 f"{path}: not readable as YAML or JSON: {one_line(error)}; mend the file"
             ) from None
         config = cls.from_dict(value, str(path))
-        router = config.router if config.router == "default" else str(path.parent / config.router)
+        home = path.absolute().parent
+        router = config.router if config.router == "default" else str(home / config.router)
         traffic = config.traffic
         if traffic:
-            traffic = msgspec.structs.replace(traffic, folder=str(path.parent / traffic.folder))
+            traffic = msgspec.structs.replace(traffic, folder=str(home / traffic.folder))
         return msgspec.structs.replace(config, router=router, traffic=traffic)
 
     @classmethod

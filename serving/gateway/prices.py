@@ -83,7 +83,7 @@ def _looked_up(provider: Provider) -> Prices:
             continue
     known = f"'prices: {name}' is" if provider.prices else f"model {name!r} at this base_url is"
     raise GatewayConfigError(
-        f"{known} not known to genai-prices; give input_usd_per_million and output_usd_per_million (0 if free)"
+        f"{known} not known to genai-prices; give input_usd_per_million and output_usd_per_million"
     )
 
 

@@ -18,6 +18,7 @@ HEAD_BYTES = TAIL_BYTES = 16 << 10
 MAX_INFLATED = 64 << 20
 CHARACTERS_PER_TOKEN = 4
 
+START, END = b'"message_start"', b'"message_delta"'  # of Anthropic's streams
 MARK = b'"usage"'
 OBJECT = re.compile(rb"\s*:\s*\{")
 # The texts of an answer, in the pieces of a stream or whole; each is a JSON string.
@@ -57,8 +58,17 @@ class _Whole(msgspec.Struct):
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 
 
-def usage_of(endpoint: "Endpoint", body: bytes) -> Usage | None:
-    """What a whole answer says of its tokens; None where it says nothing or is no answer of the endpoint."""
+def usage_of(endpoint: "Endpoint", body: bytes, encoding: str = "") -> Usage | None:
+    """What a whole answer says of its tokens; None where it says nothing or is no answer of the endpoint.
+
+    Args:
+        endpoint: whose shape the answer has.
+        body: its bytes as they came.
+        encoding: its ``content-encoding``; what is neither "gzip" nor "deflate" is not read.
+    """
+    inflate = _inflater(encoding)
+    if inflate is not None:
+        body = b"".join(inflate(body))
     try:
         told = _decode_whole(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -93,17 +103,29 @@ class StreamUsage:
             self._keep(piece)
 
     def usage(self, call: "Call") -> Usage:
-        """What the answer said, or else an estimate by the length of its texts and of ``call``."""
+        """What the answer said; what it left out is estimated by the length of its texts and of ``call``."""
         head, tail = b"".join(self._head), b"".join(self._tail)
-        told = _last_told(self.endpoint, tail) or _last_told(self.endpoint, head)
+        told = _last_told(self.endpoint, tail) or _last_told(self.endpoint, head) or {}
         if self.endpoint == "messages":  # its input stands in the first event, its output in the last
-            told = {**(_last_told(self.endpoint, head) or {}), **(told or {})} or None
-        if told is not None and (usage := _usage(self.endpoint, told)) is not None:
+            told = {**(_last_told(self.endpoint, head) or {}), **told}
+            if START in head and END not in tail:
+                told.pop("output_tokens", None)  # what it began with, as it was cut
+        usage = _usage(self.endpoint, told)
+        if usage is not None and _first(told, "output_tokens", "completion_tokens") is not None:
             return usage
+        return Usage(
+            usage.input if usage else call.input_tokens,
+            self._tokens_by_length(head),
+            usage.cached if usage else 0,
+            usage.written if usage else 0,
+            estimated=True,
+        )
+
+    def _tokens_by_length(self, head: bytes) -> int:
         characters = sum(len(text[1]) for text in TEXTS.finditer(head))
         if self.bytes > len(head):
             characters = characters * self.bytes // len(head)
-        return Usage(call.input_tokens, -(-characters // CHARACTERS_PER_TOKEN), estimated=True)
+        return -(-characters // CHARACTERS_PER_TOKEN)
 
     def _keep(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
@@ -143,6 +165,8 @@ def _usage(endpoint: "Endpoint", told: Mapping[str, Any]) -> Usage | None:
     if given is None and taken is None:
         return None
     given, taken = given or 0, taken or 0
+    whole = _first(told, "total_tokens") or 0
+    taken = max(taken, whole - given)  # some count the tokens of reasoning in the total only
     of_input = _details(told, "prompt_tokens_details", "input_tokens_details")
     of_output = _details(told, "completion_tokens_details", "output_tokens_details")
     cached = _first(of_input, "cached_tokens") or _first(told, "prompt_cache_hit_tokens") or 0
