@@ -7,7 +7,8 @@ from math import ceil
 
 from router_model.serving.gateway.config import Latency
 
-FEWEST = 5  # calls before a percentile says anything
+FEWEST_OUT = 20  # calls before a percentile counts against a provider: one slow call of five says nothing
+FEWEST_BACK = 5  # probes before it counts for one that is out
 PROBE_SECONDS = 10.0  # a provider that is out is asked once in so long, else nobody would see it recover
 
 
@@ -93,8 +94,9 @@ class Standing:
             (self.first_byte, self.config.first_byte_seconds),
             (self.total, self.config.total_seconds),
         )
-        told = [(p.value() or 0.0) <= wish * share for p, wish in wishes if wish and len(p) >= FEWEST]
-        enough = all(len(p) >= FEWEST for p, wish in wishes if wish)
+        fewest = min(self.config.window, FEWEST_BACK if self.out else FEWEST_OUT)
+        told = [(p.value() or 0.0) <= wish * share for p, wish in wishes if wish and len(p) >= fewest]
+        enough = all(len(p) >= fewest for p, wish in wishes if wish)
         if not self.out and not all(told):
             self._turn(out=True)
         elif self.out and enough and all(told):

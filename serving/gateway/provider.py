@@ -97,9 +97,22 @@ class Upstream:
         most = call.output_tokens or output
         return Usage(call.input_tokens, int(min(output, most)), estimated=True)
 
-    def wait(self, tokens: int) -> float:
+    def cost_usd(self, call: Call) -> float:
+        """What the call is likely to cost here."""
+        return self.prices.cost_usd(self.expected(call))
+
+    def wait(self, call: Call) -> float:
         """Seconds until it may be asked: 0 for now, infinity for nobody knows."""
-        return max(self.health.circuit.wait(), self.health.rates.wait(tokens))
+        rates = self.health.rates
+        if not rates.limited:
+            return self.health.circuit.wait()
+        usage = self.expected(call)
+        return max(self.health.circuit.wait(), rates.wait(usage.input + usage.output))
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the next call to it is one that sees whether it has recovered."""
+        return self.health.standing.out or self.health.circuit.state != "closed"
 
     def begin(self, call: Call) -> "Trip":
         """A call goes to it."""

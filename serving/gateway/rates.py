@@ -37,9 +37,14 @@ class Rates:
         self._requests = 0
         self._tokens = 0
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.requests is not None or self.tokens is not None
+
     def wait(self, tokens: int) -> float:
         """Seconds until a call of so many tokens may go; 0 for now."""
-        if self.requests is None and self.tokens is None:
+        if not self.limited:
             return 0.0
         now = self._forget()
         if self._room(self._requests, self._tokens, tokens):
