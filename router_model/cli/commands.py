@@ -24,6 +24,7 @@ from router_model.cli.outcomes import outcomes
 from router_model.cli.redact import redact
 from router_model.cli.replay import replay
 from router_model.cli.route import route
+from router_model.cli.serve import serve
 from router_model.cli.simulate import simulate
 from router_model.cli.train import train
 from router_model.errors import RouterModelError
@@ -63,6 +64,7 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
-    ingest, outcomes, judge, simulate, replay, redact, forget, key,
+    serve, key,
+    ingest, outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

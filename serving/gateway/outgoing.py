@@ -5,7 +5,7 @@ from typing import Any
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import Endpoint
-from router_model.serving.gateway.replies import broken_stream, error_body
+from router_model.serving.gateway.replies import error_body, stream_error
 from router_model.serving.gateway.turn import Head
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -72,7 +72,7 @@ class Outgoing:
         if not self._started:
             return await self.refuse(error)
         if self._streams and not self._ended:
-            await self.piece(broken_stream(self._shape, error, self._id))
+            await self.piece(stream_error(self._shape, error, self._id))
             await self.end()
         return None
 

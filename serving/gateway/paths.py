@@ -11,7 +11,7 @@ from router_model.errors import RequestError
 from router_model.serving.gateway.call import Call, Endpoint, read_call
 from router_model.serving.gateway.keys import Caller, Scope
 from router_model.serving.gateway.openapi import DOCUMENT
-from router_model.serving.gateway.replies import model_list
+from router_model.serving.gateway.replies import models_body
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.turn import Head, Pieces, Turn
 
@@ -116,9 +116,7 @@ async def feedback(state: State, incoming: Incoming) -> Pieces:
 async def models(state: State, incoming: Incoming) -> Pieces:
     """Words that ``model`` takes."""
     yield Head(200, [JSON])
-    words = [(word, "router-model") for word in ("auto", *(f"tier:{t.name}" for t in state.config.tiers))]
-    named = {p.model: p.name for _, p in state.config.providers()} if state.config.allow_real_models else {}
-    yield model_list([*words, *named.items()])
+    yield models_body(state.config)
 
 
 async def health(state: State, incoming: Incoming) -> Pieces:
@@ -138,13 +136,13 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
 async def metrics(state: State, incoming: Incoming) -> Pieces:
     """Prometheus text of all workers."""
     yield Head(200, [TEXT])
-    yield state.metrics.text()
+    yield state.metrics.text(state.lasting.others("metrics"))
 
 
 async def accounts(state: State, incoming: Incoming) -> Pieces:
-    """What this worker spent and saved since it began."""
+    """What was spent and saved since the gateway began."""
     yield Head(200, [JSON])
-    yield msgspec.json.encode(state.accounts.to_dict())
+    yield msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
 
 
 async def openapi(state: State, incoming: Incoming) -> Pieces:

@@ -7,10 +7,11 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -23,7 +24,7 @@ from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import set_up_logs
-from router_model.serving.gateway.state import Lasting, Redact, build
+from router_model.serving.gateway.state import Lasting, Private, build
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,15 @@ class Service:
 
     Attributes:
         path: the gateway's file.
-        redact: takes secrets out of prompts for the traffic log.
+        private: what the traffic log may keep of prompts.
         dry: decide, and call no upstream.
+        told: folder in which the workers tell each other their counts; None where there is one.
     """
 
     path: Path
-    redact: Redact | None = None
+    private: Private = field(default_factory=Private)
     dry: bool = False
+    told: Path | None = None
 
 
 def serve(service: Service, *, listening: Callable[[str], None] | None = None) -> None:
@@ -63,9 +66,10 @@ def serve(service: Service, *, listening: Callable[[str], None] | None = None) -
             host, port = bound.getsockname()[:2]
             listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         if config.listen.workers == 1:
-            work(service, bound, 0)
-        else:
-            Supervisor(service, bound, config.listen.workers).run()
+            return work(service, bound)
+        with tempfile.TemporaryDirectory() as told:
+            Supervisor(replace(service, told=Path(told)), bound, config.listen.workers).run()
+    return None
 
 
 def bind(listen: Listen) -> socket.socket:
@@ -79,16 +83,17 @@ def bind(listen: Listen) -> socket.socket:
         ) from None
 
 
-def work(service: Service, bound: socket.socket, number: int) -> None:
+def work(service: Service, bound: socket.socket) -> None:
     """One worker, until it is told to stop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(service, bound, number))
+        runner.run(_work(service, bound))
 
 
-async def _work(service: Service, bound: socket.socket, number: int) -> None:
-    lasting = Lasting.new(service.redact)
+async def _work(service: Service, bound: socket.socket) -> None:
+    lasting = Lasting(service.private, service.told)
     state = await build(GatewayConfig.read(service.path), lasting)
     set_up_logs(state.config.json_logs)
+    lasting.siblings.open()
     app = App(state, dry=service.dry)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -110,6 +115,7 @@ async def _work(service: Service, bound: socket.socket, number: int) -> None:
     finally:
         reloading.cancel()
         await app.state.close()
+        await lasting.siblings.close()
 
 
 class Reloads:
@@ -194,7 +200,7 @@ class Supervisor:
 
     def _start(self, number: int) -> None:
         spawn = multiprocessing.get_context("spawn")
-        worker = spawn.Process(target=work, args=(self.service, self.bound, number), name=f"worker-{number}")
+        worker = spawn.Process(target=work, args=(self.service, self.bound), name=f"worker-{number}")
         worker.start()
         self.workers[number], self._began[number] = worker, time.monotonic()
 

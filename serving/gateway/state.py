@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from router_model.errors import GatewayConfigError, MissingExtraError
@@ -22,37 +24,54 @@ from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
+from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
+from router_model.serving.gateway.words import Hashed, Redact, WordsKept
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
 
-Redact = Callable[[str], str]
 REDIS_SECONDS = 0.25  # of its timeouts: a slow one is as good as none
 
 
 @dataclass(frozen=True)
+class Private:
+    """What of a prompt the traffic log may keep, made by those who know what is private.
+
+    Attributes:
+        redact: a record's row to one without secrets.
+        hashed: a field's name and its text to a hash.
+    """
+
+    redact: Redact | None = None
+    hashed: Hashed | None = None
+
+
 class Lasting:
     """What a reload keeps: counts of the past.
 
-    Attributes:
-        accounts, metrics: of this worker.
-        feedback: the requests that an outcome may still come for.
-        redact: takes secrets out of prompts for the traffic log.
+    Args:
+        private: for the traffic log.
+        folder: where the workers of one gateway tell each other their counts; None where there is one.
     """
 
-    accounts: Accounts
-    metrics: Metrics
-    feedback: Feedback
-    redact: Redact | None = None
+    def __init__(self, private: Private, folder: Path | None = None) -> None:
+        self.private = private
+        self.accounts = Accounts(time.time())
+        self.metrics = Metrics()
+        self.feedback = Feedback()
+        self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
-    @classmethod
-    def new(cls, redact: Redact | None = None) -> "Lasting":
-        """Nothing yet."""
-        return cls(Accounts(), Metrics(), Feedback(), redact)
+    def snapshot(self) -> dict[str, Any]:
+        """What the other workers read."""
+        return {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+
+    def others(self, part: str) -> list[Any]:
+        """The "accounts" or "metrics" of the other workers."""
+        return [told[part] for told in self.siblings.others() if part in told]
 
 
 @dataclass(frozen=True)
@@ -156,11 +175,14 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
     budgets = kept("budgets", "budgets", "redis_url_env")
     if budgets is None:
-        budgets = Budgets(config.budgets, redis)
+        before = since.budgets if since else None
+        budgets = Budgets(config.budgets, redis, workers=config.listen.workers, since=before)
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
-        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), lasting.redact)
+        words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
+        models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), words, models=models)
         await asyncio.to_thread(traffic.open)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
     await dispatch.open()
