@@ -77,6 +77,10 @@ class Dispatch:
         """Calls that are under way."""
         return sum(u.flying for u in self.upstreams.values())
 
+    def up(self, tier: str) -> bool:
+        """Whether some provider of a tier is not out of service."""
+        return any(u.health.circuit.state != "open" for u in self._tiers.get(tier, ()))
+
     def able(self, call: Call, tier: str) -> list[Provider]:
         """Providers of a tier whose shape, abilities and context fit the call, healthy or not."""
         return [u.provider for u in self._tiers.get(tier, ()) if u.takes(call)]

@@ -185,8 +185,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; raises GatewayConfigError where workers do not stay up."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, self._stop)
         signal.signal(signal.SIGHUP, lambda number, _: self._pass_on(number))
         for number in range(self.count):
             self._start(number)
