@@ -105,6 +105,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(state.config.limits.stop_seconds),
         )

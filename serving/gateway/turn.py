@@ -17,7 +17,7 @@ from router_model.serving.gateway.events import Events
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.plan import Plan
 from router_model.serving.gateway.state import State
-from router_model.serving.gateway.usage import StreamUsage, Usage
+from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
@@ -100,7 +100,8 @@ class Turn:
         state, call = self.state, self.call
         with flight or nullcontext():
             able = state.able(call)
-            room = await state.budgets.room(self.caller, state.worst_usd(call, able))
+            worst_usd = state.worst_usd(call, able) if state.config.budgets else 0.0
+            room = await state.budgets.room(self.caller, worst_usd)
             try:
                 self._plan = plan = state.planner.plan(call, able, room.lowered)
                 async with state.capacity.room(plan.tier), aclosing(self._sent(plan, flight)) as pieces:
@@ -144,18 +145,25 @@ class Turn:
     async def _whole(self, answer: Answer) -> Pieces:
         """An answer that is no stream: read to its end first, so that the headers can tell its cost."""
         head = [*answer.headers, *self._about(answer)]
-        counted = StreamUsage(self.call.endpoint, header(answer, b"content-encoding"))
         body = bytearray()
         async for chunk in answer.chunks:
-            counted.feed(chunk)
             body += chunk
             if len(body) > MOST_BUFFERED:
                 raise UpstreamError(f"{answer.provider.name}: its answer is over {MOST_BUFFERED} bytes long")
         if answer.status == 200:
-            self._count(answer, counted.usage(self.call))
+            self._count(answer, self._usage_of(bytes(body), header(answer, b"content-encoding")))
             head.append((b"x-router-cost-usd", f"{self._cost_usd:.9f}".encode()))
         yield Head(answer.status, head)
         yield bytes(body)
+
+    def _usage_of(self, body: bytes, encoding: str) -> Usage:
+        endpoint = self.call.endpoint
+        told = usage_of(endpoint, body, encoding)
+        if told and (told.output or endpoint == "embeddings"):
+            return told
+        counted = StreamUsage(endpoint, encoding)  # estimates what was not told
+        counted.feed(body)
+        return counted.usage(self.call)
 
     def _count(self, answer: Answer, usage: Usage) -> None:
         self._usage = usage
