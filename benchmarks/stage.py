@@ -143,10 +143,10 @@ class Gateway:
         self.process = start(command, self.core, self.log, self.env)
         self.url = _until("the gateway", self._told, self.process, self.log)
 
-    def counted(self, name: str) -> float:
-        """The sum of one name in its metrics, over all labels."""
-        text = fetch(self.url + "/metrics").decode()
-        return sum(float(found) for found in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE))
+    def counted(self, name: str, label: str = "") -> float:
+        """The sum of one name in its metrics, over all labels, or over those among which ``label`` stands."""
+        lines = [line.rpartition(" ") for line in fetch(self.url + "/metrics").decode().splitlines()]
+        return sum(float(value) for key, _, value in lines if key.partition("{")[0] == name and label in key)
 
     def _told(self) -> str | None:
         found = re.search(r"serving (http://\S+)/v1", self.log.read_text())

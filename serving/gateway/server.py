@@ -9,8 +9,8 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -95,7 +95,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
     set_up_logs(state.config.json_logs)
     lasting.siblings.open()
     app = App(state, dry=service.dry)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             app,
             http=bounded(state.config.limits),
@@ -117,6 +117,18 @@ async def _work(service: Service, bound: socket.socket) -> None:
         reloading.cancel()
         await app.state.close()
         await lasting.siblings.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which when it has stopped does not raise the signal again: there is more to close."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT; a second SIGINT does not wait for answers."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 class Reloads:
@@ -149,8 +161,10 @@ class Reloads:
             self.app.state = await build(GatewayConfig.read(self.path), self.lasting, old)
         except RouterModelError as error:
             logger.error("reload refused, the old one goes on: %s", error)
+            self.lasting.metrics.count("reloads_total", "refused")
             return
         logger.info("reloaded %s", self.path)
+        self.lasting.metrics.count("reloads_total", "done")
         closing = asyncio.create_task(old.close(self.app.state))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -103,12 +103,19 @@ class Turn:
             worst_usd = state.worst_usd(call, able) if state.config.budgets else 0.0
             room = await state.budgets.room(self.caller, worst_usd)
             try:
-                self._plan = plan = state.planner.plan(call, able, room.lowered)
+                self._plan = plan = self._planned(able, room.lowered)
                 async with state.capacity.room(plan.tier), aclosing(self._sent(plan, flight)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
                 await room.settle(self._cost_usd)
+
+    def _planned(self, able: list[str], lowered: float) -> Plan:
+        began = time.perf_counter()
+        plan = self.state.planner.plan(self.call, able, lowered)
+        if plan.decision is not None:
+            self.state.metrics.observe("decision_seconds", seconds=time.perf_counter() - began)
+        return plan
 
     async def _sent(self, plan: Plan, flight: Flight | None) -> Pieces:
         deadline = time.monotonic() + self.state.config.limits.request_seconds
