@@ -4,13 +4,22 @@ Every field has its unit in its name. Keys are named by the environment variable
 never in the file.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\w.:/@ -]+$")]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+from router_model.errors import FileError, GatewayConfigError, one_line
+from router_model.files import read_file
+from router_model.settings import parse_settings
+
+MAX_CONFIG_BYTES = 1 << 20
+
+# A pattern's end is \Z, as $ lets a line feed through. Names travel in headers, so they are ASCII.
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:/@ -]+\Z")]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -22,11 +31,11 @@ Words = Literal["off", "hashed", "redacted", "whole"]
 Period = Literal["day", "month"]
 
 
-class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the file: immutable, and no key that nobody reads."""
 
 
-class Provider(Part):
+class Provider(Part, frozen=True):
     """One place that answers for a tier.
 
     Attributes:
@@ -49,7 +58,7 @@ class Provider(Part):
     """
 
     name: Name
-    base_url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2048)]
+    base_url: Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z", max_length=2048)]
     model: Name
     shape: Shape = "openai"
     api_key_env: Variable | None = None
@@ -68,21 +77,21 @@ class Provider(Part):
     warm_connections: Annotated[int, Meta(ge=0, le=1024)] = 1
 
 
-class TierConfig(Part):
+class TierConfig(Part, frozen=True):
     """A tier of the router's ladder, by its name, and the providers that answer for it."""
 
     name: Name
     providers: Annotated[tuple[Provider, ...], Meta(min_length=1, max_length=64)]
 
 
-class Dial(Part):
+class Dial(Part, frozen=True):
     """The dial of requests that name none: one of both, or neither for the artifact's own."""
 
     quality: Share | None = None
     budget: Share | None = None
 
 
-class Limits(Part):
+class Limits(Part, frozen=True):
     """What a client may ask of the gateway.
 
     Attributes:
@@ -103,7 +112,7 @@ class Limits(Part):
     stop_seconds: Seconds = 30.0
 
 
-class Retry(Part):
+class Retry(Part, frozen=True):
     """How often and when to ask again.
 
     Attributes:
@@ -129,7 +138,7 @@ class Retry(Part):
     hedge_after_seconds: Seconds | None = None
 
 
-class Breaker(Part):
+class Breaker(Part, frozen=True):
     """When a provider is left alone: after ``failures`` of its last ``window`` calls, for ``open_seconds``.
 
     Then ``probes`` calls at a time are let through, and their success closes it again.
@@ -141,7 +150,7 @@ class Breaker(Part):
     probes: Count = 1
 
 
-class Latency(Part):
+class Latency(Part, frozen=True):
     """The latency wish: providers of a tier whose moving percentile is over it come last.
 
     Attributes:
@@ -158,7 +167,7 @@ class Latency(Part):
     hysteresis: Share = 0.2
 
 
-class Capacity(Part):
+class Capacity(Part, frozen=True):
     """How much is done at once.
 
     Attributes:
@@ -176,7 +185,7 @@ class Capacity(Part):
     warm_up: bool = False
 
 
-class ExactCache(Part):
+class ExactCache(Part, frozen=True):
     """Answers to requests that are equal but for the order of keys.
 
     Attributes:
@@ -194,7 +203,7 @@ class ExactCache(Part):
     shared: bool = False
 
 
-class SemanticCache(Part):
+class SemanticCache(Part, frozen=True):
     """Answers to requests that mean the same, under a bound on the share of wrong answers (vCache).
 
     Attributes:
@@ -212,14 +221,14 @@ class SemanticCache(Part):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.3
 
 
-class Caches(Part):
+class Caches(Part, frozen=True):
     """What is answered without a call: nothing, unless the file says so."""
 
     exact: ExactCache | None = None
     semantic: SemanticCache | None = None
 
 
-class Budget(Part):
+class Budget(Part, frozen=True):
     """At most ``usd`` a ``period`` (UTC) for a tenant or a key.
 
     Attributes:
@@ -234,7 +243,7 @@ class Budget(Part):
     lower_from: Share = 0.8
 
 
-class Key(Part):
+class Key(Part, frozen=True):
     """A client's key.
 
     Attributes:
@@ -245,12 +254,12 @@ class Key(Part):
     """
 
     name: Name
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     tenant: Name = "default"
     scopes: tuple[Literal["call", "route", "feedback", "metrics"], ...] = ("call", "route", "feedback")
 
 
-class Traffic(Part):
+class Traffic(Part, frozen=True):
     """The log of decisions, Parquet by date.
 
     Attributes:
@@ -271,7 +280,7 @@ class Traffic(Part):
     part_seconds: Seconds = 300.0
 
 
-class Listen(Part):
+class Listen(Part, frozen=True):
     """Where the gateway is.
 
     Attributes:
@@ -288,7 +297,7 @@ class Listen(Part):
     origins: tuple[str, ...] = ()
 
 
-class GatewayConfig(Part):
+class GatewayConfig(Part, frozen=True):
     """The whole file.
 
     Attributes:
@@ -323,5 +332,93 @@ class GatewayConfig(Part):
 
     @classmethod
     def read(cls, path: str | Path) -> "GatewayConfig":
-        """Read and check a YAML or JSON file of at most 1 MiB."""
-        raise NotImplementedError
+        """Read and check a YAML or JSON file of at most 1 MiB.
+
+        ``router`` and ``traffic.folder`` come back as absolute paths.
+
+        Raises:
+            GatewayConfigError: the file cannot be read, or ``from_dict`` refuses what it says.
+            MissingExtraError: it is YAML and PyYAML is not installed.
+        """
+        path = Path(path)
+        try:
+            text = read_file(path, MAX_CONFIG_BYTES).decode("utf-8-sig")
+            value = parse_settings(text, path.suffix.lower(), "gateway's file")
+        except FileError as error:
+            raise GatewayConfigError(str(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise GatewayConfigError(
+                f"{path}: not readable as YAML or JSON: {one_line(error)}; mend the file"
+            ) from None
+        config = cls.from_dict(value, str(path))
+        home = path.absolute().parent
+        router = config.router if config.router == "default" else str(home / config.router)
+        traffic = config.traffic
+        if traffic:
+            traffic = msgspec.structs.replace(traffic, folder=str(home / traffic.folder))
+        return msgspec.structs.replace(config, router=router, traffic=traffic)
+
+    @classmethod
+    def from_dict(cls, value: Any, name: str = "gateway") -> "GatewayConfig":
+        """Check what a file holds, or would hold; messages call it ``name``.
+
+        Raises:
+            GatewayConfigError: a key is unknown, missing or of the wrong kind, or what the file says as a
+                whole cannot be done; one line for each fault, with the path of the key and the cure.
+        """
+        from router_model.serving.gateway.checks import faults
+
+        try:
+            config = msgspec.convert(value, cls)
+        except (msgspec.ValidationError, RecursionError) as error:
+            problem, _, place = str(error).partition(" - at ")
+            place = place.strip("`").removeprefix("$").lstrip(".") or "the file"
+            raise GatewayConfigError(
+                f"{name}: {place}: {problem[:1].lower()}{problem[1:]}; docs/gateway.md lists every key"
+            ) from None
+        if found := [f"{name}: {fault}" for fault in faults(config)]:
+            raise GatewayConfigError("\n".join(found))
+        return config
+
+    def providers(self) -> Iterator[tuple[str, Provider]]:
+        """Each provider with the name of its tier, in the file's order."""
+        for tier in self.tiers:
+            for provider in tier.providers:
+                yield tier.name, provider
+
+    def secrets(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The keys of providers by the provider's name; those without a key are absent.
+
+        Raises:
+            GatewayConfigError: a variable that the file names is not set, or holds what no header may.
+        """
+        named = {
+            provider.name: provider.api_key_env for _, provider in self.providers() if provider.api_key_env
+        }
+        wanted = {*named.values(), *([self.redis_url_env] if self.redis_url_env else [])}
+        if missing := sorted(name for name in wanted if not environ.get(name, "").strip()):
+            raise GatewayConfigError(
+                f"not in the environment, but named in the file: {', '.join(missing)}; set them"
+            )
+        if broken := sorted(name for name in wanted if not _printable(environ[name].strip())):
+            raise GatewayConfigError(
+                f"{', '.join(broken)}: give printable ASCII without spaces, as keys have"
+            )
+        return {name: Secret(environ[variable].strip()) for name, variable in named.items()}
+
+    def redis_url(self, environ: Mapping[str, str]) -> str | None:
+        """The URL of the shared Redis, or None where the file names none; ``secrets`` has checked it."""
+        return Secret(environ[self.redis_url_env].strip()) if self.redis_url_env else None
+
+
+class Secret(str):
+    """Text that no repr shows, of itself or of what holds it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
