@@ -24,11 +24,11 @@ FUNCTIONS: dict[Endpoint, str] = {
 # What of a body is handed on. The package has arguments of the same call that say where the request and the
 # key go: they are not the client's to give.
 FIELDS = frozenset(
-    "audio best_of dimensions echo encoding_format frequency_penalty function_call functions input logit_bias "
-    "logprobs max_completion_tokens max_tokens messages modalities n parallel_tool_calls prediction "
-    "presence_penalty prompt prompt_cache_key reasoning_effort response_format safety_identifier seed stop "
-    "stream stream_options suffix temperature thinking tool_choice tools top_logprobs top_p user "
-    "verbosity web_search_options".split()
+    "audio best_of dimensions echo encoding_format frequency_penalty function_call functions input "
+    "logit_bias logprobs max_completion_tokens max_tokens messages modalities n parallel_tool_calls "
+    "prediction presence_penalty prompt prompt_cache_key reasoning_effort response_format "
+    "safety_identifier seed stop stream stream_options suffix temperature thinking tool_choice tools "
+    "top_logprobs top_p user verbosity web_search_options".split()
 )
 MOST_ERROR_CHARACTERS = 2000
 

@@ -29,15 +29,19 @@ def fail(c: Circuit, times: int) -> None:
 def test_opens_after_its_failures_probes_and_closes_again() -> None:
     c, clock = circuit(failures=3, window=5, open_seconds=10)
     fail(c, 2)
-    assert c.wait() == 0 and c.state == "closed"
+    assert c.wait() == 0
+    assert c.state == "closed"
     fail(c, 1)
-    assert c.wait() == 10 and c.state == "open"
+    assert c.wait() == 10
+    assert c.state == "open"
     clock.now += 10
-    assert c.wait() == 0 and c.state == "half-open"
+    assert c.wait() == 0
+    assert c.state == "half-open"
     probe = c.enter()
     assert c.wait() == float("inf"), "one probe at a time"
     c.success(probe)
-    assert c.wait() == 0 and c.state == "closed"
+    assert c.wait() == 0
+    assert c.state == "closed"
     fail(c, 2)
     assert c.state == "closed", "what was before does not count any more"
 
@@ -62,7 +66,8 @@ def test_a_call_from_before_is_not_heard() -> None:
         c.success(turn)
         c.failure(turn)
         c.leave(turn)
-    assert c.state == "half-open" and c.wait() == float("inf")
+    assert c.state == "half-open"
+    assert c.wait() == float("inf")
     c.success(probe)
     assert c.state == "closed"
 
@@ -79,7 +84,8 @@ def test_rest_is_kept_whatever_the_state_and_bounded() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["begin", "success", "failure", "leave", "time"]), st.integers(0, 9)), max_size=80
+    st.tuples(st.sampled_from(["begin", "success", "failure", "leave", "time"]), st.integers(0, 9)),
+    max_size=80,
 )
 
 

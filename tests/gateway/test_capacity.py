@@ -51,7 +51,8 @@ def test_a_flood_of_one_tier_does_not_take_the_room_of_another() -> None:
             for g in flood:
                 g.task.cancel()
             await asyncio.gather(*(g.task for g in flood), return_exceptions=True)
-        assert room.running == {"small": 0, "large": 0} and room.waiting == {"small": 0, "large": 0}
+        assert room.running == {"small": 0, "large": 0}
+        assert room.waiting == {"small": 0, "large": 0}
 
     asyncio.run(run())
 
@@ -64,7 +65,8 @@ def test_a_full_queue_refuses_with_the_time_to_come_back() -> None:
                 async with room.room("small"):
                     pass
         assert refused.value.status == 429
-        assert refused.value.retry_after is not None and refused.value.retry_after >= 1
+        assert refused.value.retry_after is not None
+        assert refused.value.retry_after >= 1
         async with room.room("small"):
             pass
 
@@ -104,7 +106,8 @@ def test_in_a_full_queue_the_longest_makes_way() -> None:
                 if g.inside:
                     g.leaves.set()
             await turn()
-        assert large.task.done() and all(g.task.done() for g in waiting)
+        assert large.task.done()
+        assert all(g.task.done() for g in waiting)
 
     asyncio.run(run())
 
@@ -146,7 +149,8 @@ def test_whatever_comes_and_goes(
         for g in guests:
             g.leaves.set()
         await asyncio.gather(*(g.task for g in guests), return_exceptions=True)
-        assert room.running == {"small": 0, "large": 0} and room.waiting == {"small": 0, "large": 0}
+        assert room.running == {"small": 0, "large": 0}
+        assert room.waiting == {"small": 0, "large": 0}
 
     asyncio.run(run())
 
@@ -155,14 +159,20 @@ def check(
     room: Capacity, guests: list[Guest], concurrency: int, queue: int, reserved: dict[str, int]
 ) -> list[Guest]:
     here = [g for g in guests if not g.task.done()]
+    for g in guests:
+        if g not in here and not g.task.cancelled():
+            assert isinstance(g.task.exception(), RequestError | None)
     inside = {t: sum(g.inside for g in here if g.tier == t) for t in room.running}
     waiting = {t: sum(not g.inside for g in here if g.tier == t) for t in room.running}
-    assert room.running == inside and room.waiting == waiting
-    assert sum(inside.values()) <= concurrency and sum(waiting.values()) <= queue
+    assert room.running == inside
+    assert room.waiting == waiting
+    assert sum(inside.values()) <= concurrency
+    assert sum(waiting.values()) <= queue
     shared = concurrency - sum(reserved.values())
     used = sum(max(0, n - reserved.get(t, 0)) for t, n in inside.items())
     assert used <= shared
     for tier, n in waiting.items():
         if n:
-            assert used == shared and inside[tier] >= reserved.get(tier, 0), "nobody waits beside free room"
+            assert used == shared, "nobody waits beside free room"
+            assert inside[tier] >= reserved.get(tier, 0), "nor beside room that is theirs"
     return here

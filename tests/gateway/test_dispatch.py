@@ -110,7 +110,8 @@ def test_a_fault_of_one_costs_the_client_nothing(fault: str, stream: bool) -> No
             a.behaviour = Behaviour(**FAULTS[fault])
             for _ in range(8):
                 answer, body = await ask(dispatch, call(stream=stream))
-                assert answer.status == 200 and answer.provider.name == "b"
+                assert answer.status == 200
+                assert answer.provider.name == "b"
                 assert b"pretend answer" in body or stream
                 assert not stream or body.endswith(b"data: [DONE]\n\n")
             a.behaviour = Behaviour()
@@ -138,7 +139,8 @@ def test_an_answer_cut_in_its_middle_is_asked_again_where_none_of_it_has_gone() 
         async with two() as (dispatch, a, _):
             a.behaviour = Behaviour(cut_after=1)
             answer, body = await ask(dispatch)
-            assert answer.provider.name == "b" and answer.failures == ["a: its answer was cut"]
+            assert answer.provider.name == "b"
+            assert answer.failures == ["a: its answer was cut"]
             assert json.loads(body)["object"] == "chat.completion"
 
     run(test)
@@ -197,12 +199,14 @@ def test_where_all_fail_the_last_answer_passes_through() -> None:
             a.behaviour = Behaviour(status=500)
             b.behaviour = Behaviour(status=429, retry_after="7")
             answer, body = await ask(dispatch)
-            assert answer.status in (429, 500) and answer.attempts == 3
+            assert answer.status in (429, 500)
+            assert answer.attempts == 3
             assert json.loads(body)["error"]["message"].endswith(f"{answer.status}.")
             b.behaviour = Behaviour(hang_up=True)
             a.behaviour = Behaviour(status=429, retry_after="7")
             answer, body = await ask(dispatch)
-            assert answer.status == 429 and (b"retry-after", b"7") in answer.headers
+            assert answer.status == 429
+            assert (b"retry-after", b"7") in answer.headers
             assert json.loads(body)["error"]["message"].endswith("429.")
 
     run(test)
@@ -212,7 +216,9 @@ def test_where_nobody_answers_the_error_says_who_and_why() -> None:
     async def test() -> None:
         dead = f"http://127.0.0.1:{closed_port()}/v1"
         tiers = {"small": [provider("a", dead)]}
-        async with opened(config(tiers, retry=QUICK, breaker={"failures": 6, "open_seconds": 60})) as dispatch:
+        async with opened(
+            config(tiers, retry=QUICK, breaker={"failures": 6, "open_seconds": 60})
+        ) as dispatch:
             with pytest.raises(RequestError, match="a: no connection") as refused:
                 await ask(dispatch)
             assert refused.value.status == 502
@@ -402,16 +408,21 @@ def test_bytes_pass_through_and_the_key_goes_to_its_provider_only() -> None:
                 answer, body = await ask(dispatch, call(unheard_of={"deep": [1, None]}))
                 seen = a.seen[-1]
                 assert seen.path == "/v1/chat/completions"
-                assert json.loads(seen.body) == call(unheard_of={"deep": [1, None]}).body | {"model": "model-a"}
+                assert json.loads(seen.body) == call(unheard_of={"deep": [1, None]}).body | {
+                    "model": "model-a"
+                }
                 assert seen.headers["authorization"] == "Bearer sk-a"
-                assert seen.headers["x-mine"] == "1" and seen.headers["x-client"] == "yes"
+                assert seen.headers["x-mine"] == "1"
+                assert seen.headers["x-client"] == "yes"
                 assert not {"accept-encoding", "cookie", "user-agent"} & set(seen.headers)
                 assert (b"x-pretend", b"yes") in answer.headers
                 assert (b"content-length", str(len(body)).encode()) in answer.headers
                 answer, _ = await ask(dispatch, call("messages", max_tokens=5))
                 seen = a.seen[-1]
-                assert answer.provider.name == "c" and seen.path == "/v1/messages"
-                assert seen.headers["x-api-key"] == "sk-c" and "authorization" not in seen.headers
+                assert answer.provider.name == "c"
+                assert seen.path == "/v1/messages"
+                assert seen.headers["x-api-key"] == "sk-c"
+                assert "authorization" not in seen.headers
                 assert seen.headers["anthropic-version"] == "2023-06-01"
 
     run(test)
@@ -434,7 +445,8 @@ def test_able_looks_at_shape_abilities_and_context() -> None:
     assert names(replace(call(), needs=frozenset({"images"}))) == []
     assert names(replace(call("messages"), needs=frozenset({"tools"}))) == ["claude"]
     assert names(replace(call(), input_tokens=60, output_tokens=41)) == ["tools"]
-    assert names(call(), "large") == ["big"] and names(call(), "none such") == []
+    assert names(call(), "large") == ["big"]
+    assert names(call(), "none such") == []
 
     async def test() -> None:
         with pytest.raises(RequestError, match="takes this request") as refused:
@@ -487,8 +499,17 @@ def test_close_waits_for_streams_so_long_as_told() -> None:
             while not dispatch.flying:
                 await asyncio.sleep(0.01)
             await dispatch.close(0.05)
-            with pytest.raises(UpstreamError):
+            with pytest.raises(UpstreamError, match="closed"):
                 await task
+            await dispatch.open()
+            a.behaviour = Behaviour(stall=True)
+            task = asyncio.create_task(ask(dispatch))
+            while a.requests < 3:
+                await asyncio.sleep(0.01)
+            await dispatch.close()
+            with pytest.raises(RequestError, match="closed"):
+                await task
+            assert dispatch.upstreams["a"].health.circuit._failures == 0, "what we closed is not its fault"
 
     run(test)
 
@@ -503,7 +524,8 @@ def test_connections_are_opened_ahead_and_used() -> None:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.05)
             await asyncio.gather(*(ask(dispatch) for _ in range(3)))
-            assert a.connections == 3 and a.requests == 3
+            assert a.connections == 3
+            assert a.requests == 3
 
     run(test)
 
@@ -517,6 +539,28 @@ def test_a_connection_that_was_closed_under_us_costs_nothing() -> None:
                 await a.close()
                 await a.open()
                 answer, _ = await ask(dispatch)
-                assert answer.status == 200 and answer.attempts == 1
+                assert answer.status == 200
+                assert answer.attempts == 1
+
+    run(test)
+
+
+def test_a_rise_that_is_forecast_warms_the_servers_of_ones_own() -> None:
+    async def test() -> None:
+        now = [time.monotonic()]
+        async with Pretend(keep=99) as a, Pretend(keep=99) as b:
+            providers = [provider("own", a.base_url), provider("sold", b.base_url, api_key_env="KEY")]
+            for wanted in (True, False):
+                tiers = config({"small": providers}, capacity={"warm_up": wanted})
+                async with opened(tiers, clock=lambda: now[0]) as dispatch:
+                    for n in range(1, 6):
+                        for _ in range(4 * n):
+                            dispatch._forecasts["small"].add()
+                        now[0] += 5
+                    a.seen.clear()
+                    await asyncio.gather(*dispatch._warm_ups())
+                    assert [json.loads(x.body)["max_tokens"] for x in a.seen] == ([1] * len(a.seen))
+                    assert bool(a.seen) == wanted
+            assert not b.seen
 
     run(test)

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_model.serving.gateway.config import Latency
-from router_model.serving.gateway.percentile import FEWEST_BACK, FEWEST_OUT, PROBE_SECONDS, Percentile, Standing
+from router_model.serving.gateway.percentile import (
+    FEWEST_BACK,
+    FEWEST_OUT,
+    PROBE_SECONDS,
+    Percentile,
+    Standing,
+)
 
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 
@@ -46,7 +52,8 @@ def test_slow_is_last_and_comes_back_after_quick_probes_only() -> None:
         assert not s.last(), "one call sees whether it recovered"
         s.asked()
         s.add_first_byte(0.7)
-    assert not s.out and not s.last()
+    assert not s.out
+    assert not s.last()
 
 
 def test_between_the_two_bounds_nothing_changes() -> None:
