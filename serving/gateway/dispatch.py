@@ -13,6 +13,7 @@ from router_model.serving.gateway.config import GatewayConfig, Provider, Retry
 from router_model.serving.gateway.errand import Errand
 from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
+from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.provider import Upstream
 
 MOST_WARM_UPS = 16  # at once, to one provider
@@ -30,6 +31,7 @@ class Dispatch:
         secrets: keys by the provider's name.
         since: the dispatch before a reload: breakers, limits and latencies of providers whose name and
             ``base_url`` stayed go on.
+        prices: of a provider.
         clock: seconds that only grow.
 
     Attributes:
@@ -42,6 +44,7 @@ class Dispatch:
         secrets: Mapping[str, str],
         since: "Dispatch | None" = None,
         *,
+        prices: Callable[[Provider], Prices] = prices_of,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
@@ -57,7 +60,7 @@ class Dispatch:
                 if before is not None and before.provider.base_url != p.base_url:
                     before = None
                 speaker = _speaker(p, secrets.get(p.name), self._pool, config.retry)
-                upstream = Upstream(p, tier.name, speaker, config, clock, before)
+                upstream = Upstream(p, tier.name, speaker, prices(p), config, clock, before)
                 self.upstreams[p.name] = upstream
                 self._tiers[tier.name].append(upstream)
 
@@ -84,6 +87,10 @@ class Dispatch:
     def flying(self) -> int:
         """Calls that are under way."""
         return sum(u.flying for u in self.upstreams.values())
+
+    def up(self, tier: str) -> bool:
+        """Whether some provider of a tier is not out of service."""
+        return any(u.health.circuit.state != "open" for u in self._tiers.get(tier, ()))
 
     def able(self, call: Call, tier: str) -> list[Provider]:
         """Providers of a tier whose shape, abilities and context fit the call, healthy or not."""

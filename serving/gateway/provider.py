@@ -14,7 +14,7 @@ from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import GatewayConfig, Provider
 from router_model.serving.gateway.percentile import Standing
 from router_model.serving.gateway.pool import Speaker
-from router_model.serving.gateway.prices import prices_of
+from router_model.serving.gateway.prices import Prices
 from router_model.serving.gateway.rates import Rates, Slice
 from router_model.serving.gateway.usage import Usage
 
@@ -58,6 +58,7 @@ class Upstream:
         provider: Provider,
         tier: str,
         speaker: Speaker,
+        prices: Prices,
         config: GatewayConfig,
         clock: Callable[[], float],
         since: "Upstream | None" = None,
@@ -65,7 +66,7 @@ class Upstream:
         self.provider = provider
         self.tier = tier
         self.speaker = speaker
-        self.prices = prices_of(provider)
+        self.prices = prices
         self.clock = clock
         self.flying = 0
         self.closed = False

@@ -131,7 +131,11 @@ def test_paths_in_the_file_start_where_the_file_is(tmp_path: Path, monkeypatch: 
         ("dial", {"quality": 1.5}, "dial.quality: expected `float` <= 1.0"),
         ("retry", {"base_seconds": 3.0}, "retry.most_seconds: less than base_seconds"),
         ("breaker", {"failures": 9, "window": 8}, "breaker.failures: more than the window holds"),
-        ("capacity.reserved", {"huge": 1}, "capacity.reserved: there is no tier 'huge'; the tiers are large, small"),
+        (
+            "capacity.reserved",
+            {"huge": 1},
+            "capacity.reserved: there is no tier 'huge'; the tiers are large, small",
+        ),
         ("capacity.reserved", {"large": 64}, "capacity.reserved: 64 of concurrency 64 leave no room"),
         ("capacity.reserved", {"large": 60, "small": 5}, "give concurrency at least 65"),
         ("budgets.0.key", "team", "budgets[0]: give tenant or key, one of both"),

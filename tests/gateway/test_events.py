@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from router_model.serving.gateway.events import MAX_HELD, Events
 
 ENDS = ["\n\n", "\r\n\r\n", "\r\r"]
-LINES = st.text("abc: \\\"{}", max_size=12)
+LINES = st.text('abc: \\"{}', max_size=12)
 
 
 @st.composite

@@ -82,7 +82,10 @@ def test_costs_equal_those_of_genai_prices(
     ("asked", "message"),
     [
         (provider(), "model 'own' at this base_url is not known to genai-prices"),
-        (provider(model="gpt-4o"), "at this base_url is not known"),  # a name tells nothing of one's own server
+        (
+            provider(model="gpt-4o"),
+            "at this base_url is not known",
+        ),  # a name tells nothing of one's own server
         (provider(prices="nobody/has-this"), "'prices: nobody/has-this' is not known"),
         (provider(prices="gpt-4o", input_usd_per_million=1), "not both"),
         (provider(output_usd_per_million=1), "give both"),
