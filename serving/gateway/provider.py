@@ -1,39 +1,27 @@
 """One provider of a tier, as the dispatch sees it: what it takes, what it asks, how it has been doing."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
+import msgspec
+
+from router_model.errors import UpstreamError
+from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.breaker import Circuit
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import GatewayConfig, Provider
 from router_model.serving.gateway.percentile import Standing
 from router_model.serving.gateway.pool import Speaker
+from router_model.serving.gateway.prices import Prices
 from router_model.serving.gateway.rates import Rates, Slice
 from router_model.serving.gateway.usage import Usage
 
 USUAL_OUTPUT = 256.0  # tokens of an answer, before any was seen
-
-
-class Prices(Protocol):
-    """What a provider asks."""
-
-    def cost_usd(self, usage: Usage) -> float:
-        """US dollars for so many tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class _FilePrices:
-    input: float
-    output: float
-
-    def cost_usd(self, usage: Usage) -> float:
-        return (usage.input * self.input + usage.output * self.output) / 1e6
-
-
-def file_prices(provider: Provider) -> Prices:
-    """The plain prices of the file; 0 where it names none."""
-    return _FilePrices(provider.input_usd_per_million or 0.0, provider.output_usd_per_million or 0.0)
+USUAL_SECONDS = 1.0
+NEWEST = 0.05  # weight of the newest call in both means
+ONE_TOKEN = {"model": "warm-up", "messages": [{"role": "user", "content": "."}], "max_tokens": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +49,8 @@ class Upstream:
         prices: what it asks.
         health: shared with the upstream of the same name and place before a reload.
         flying: calls that are under way.
+        seconds: moving mean of how long an answer takes.
+        closed: whether the dispatch closes its connections: what fails now is not the provider's fault.
     """
 
     def __init__(
@@ -79,6 +69,8 @@ class Upstream:
         self.prices = prices
         self.clock = clock
         self.flying = 0
+        self.closed = False
+        self.seconds: float = since.seconds if since else USUAL_SECONDS
         self._output: float = since._output if since else USUAL_OUTPUT
         self.health: Health = _health(provider, config, clock, since.health if since else None)
 
@@ -114,6 +106,24 @@ class Upstream:
         """Whether the next call to it is one that sees whether it has recovered."""
         return self.health.standing.out or self.health.circuit.state != "closed"
 
+    @property
+    def own(self) -> bool:
+        """Whether it is a server of one's own, as far as can be told: one that asks for no key."""
+        return self.provider.api_key_env is None and self.provider.shape == "openai"
+
+    async def warm_up(self, seconds: float) -> None:
+        """Have it make one token, so that its model is in memory; what comes of it is not looked at."""
+        raw = msgspec.json.encode(ONE_TOKEN)
+        call = Call("chat", raw, ONE_TOKEN, Asked("warm-up"), False, frozenset(), 1, 1)
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                reply = await self.speaker.ask(call)
+                try:
+                    while await reply.read():
+                        pass
+                finally:
+                    reply.close()
+
     def begin(self, call: Call) -> "Trip":
         """A call goes to it."""
         usage = self.expected(call)
@@ -121,7 +131,7 @@ class Upstream:
 
     def seen_output(self, tokens: int) -> None:
         """An answer had so many tokens."""
-        self._output += 0.05 * (tokens - self._output)
+        self._output += NEWEST * (tokens - self._output)
 
 
 class Trip:
@@ -147,8 +157,10 @@ class Trip:
     def success(self) -> None:
         """The answer came whole, and is of a kind that the wish for latency speaks of."""
         if self._end():
+            seconds = self.upstream.clock() - self.begun
+            self.upstream.seconds += NEWEST * (seconds - self.upstream.seconds)
             self.upstream.health.circuit.success(self._turn)
-            self.upstream.health.standing.add_total(self.upstream.clock() - self.begun)
+            self.upstream.health.standing.add_total(seconds)
 
     def alive(self) -> None:
         """It answered that the request is at fault."""
@@ -157,7 +169,9 @@ class Trip:
 
     def failure(self, rest: float | None = None) -> None:
         """It failed, and perhaps asked to be left alone for some seconds."""
-        if self._end():
+        if self.upstream.closed:
+            self.leave()
+        elif self._end():
             self.upstream.health.circuit.failure(self._turn)
             if rest is not None:
                 self.upstream.health.circuit.rest(rest)
