@@ -18,6 +18,7 @@ from router_model.cli.forget import forget
 from router_model.cli.ingest import ingest
 from router_model.cli.inspect import inspect
 from router_model.cli.judge import judge
+from router_model.cli.key import key
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
 from router_model.cli.redact import redact
@@ -62,6 +63,6 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
-    ingest, outcomes, judge, simulate, replay, redact, forget,
+    ingest, outcomes, judge, simulate, replay, redact, forget, key,
 ):  # fmt: skip
     main.add_command(command)
