@@ -93,9 +93,8 @@ class Budgets:
         self._worker: str = since._worker if since else secrets.token_hex(8)
         self._exchange = Exchange(redis, self._worker) if redis else None
         self._ledgers: dict[Place, Ledger] = since._ledgers if since else {}
-        self._lock: asyncio.Lock = (
-            since._lock if since else asyncio.Lock()
-        )  # one exchange at a time, or they overtake
+        # One exchange at a time, or they overtake each other.
+        self._lock: asyncio.Lock = since._lock if since else asyncio.Lock()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -178,10 +177,13 @@ class Budgets:
         now = self._clock()
         renews = end_of(budget.period, now)
         if ledger.spent >= budget.usd - DUST:
-            message = (
-                f"{what} is spent; it renews at {datetime.fromtimestamp(renews, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            when = f"{datetime.fromtimestamp(renews, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            return RequestError(
+                429,
+                "insufficient_quota",
+                f"{what} is spent; it renews at {when}",
+                retry_after=max(1.0, renews - now),
             )
-            return RequestError(429, "insufficient_quota", message, retry_after=max(1.0, renews - now))
         message = f"{what} has no room for this request beside those in flight; send it when they are done"
         return RequestError(429, "insufficient_quota", message, retry_after=1.0)
 
