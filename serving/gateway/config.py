@@ -308,6 +308,7 @@ class GatewayConfig(Part, frozen=True):
         allow_real_models: whether a client may name a provider's model and so bypass the router.
         metrics_open: whether /metrics asks for no key.
         json_logs: whether logs are JSON, a line each.
+        log_requests: whether the log has a line for each request, without its text.
         spans: whether OpenTelemetry spans are made, where its SDK is installed.
     """
 
@@ -328,6 +329,7 @@ class GatewayConfig(Part, frozen=True):
     allow_real_models: bool = True
     metrics_open: bool = False
     json_logs: bool = True
+    log_requests: bool = False
     spans: bool = False
 
     @classmethod

@@ -25,6 +25,7 @@ from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.siblings import Siblings
+from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
@@ -56,10 +57,13 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
+        spent: file that keeps what was spent of budgets through a restart.
     """
 
-    def __init__(self, private: Private, folder: Path | None = None) -> None:
+    def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
         self.private = private
+        self.spent = spent
+        self.spans = Spans()
         self.accounts = Accounts(time.time())
         self.metrics = Metrics()
         self.feedback = Feedback()
@@ -176,7 +180,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     budgets = kept("budgets", "budgets", "redis_url_env")
     if budgets is None:
         before = since.budgets if since else None
-        budgets = Budgets(config.budgets, redis, workers=config.listen.workers, since=before)
+        budgets = Budgets(
+            config.budgets, redis, workers=config.listen.workers, path=lasting.spent, since=before
+        )
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
