@@ -53,8 +53,9 @@ def calling(endpoint: Endpoint) -> Path:
     async def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
+            told = decided(state, call)
             yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
-            yield decided(state, call)
+            yield told
             return
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
         turn = Turn(state, call, incoming.caller, incoming.id, incoming.headers)
@@ -71,8 +72,9 @@ async def route(state: State, incoming: Incoming) -> Pieces:
     raw = incoming.body if "model" in body else msgspec.json.encode({"model": "auto", **body})
     endpoint: Endpoint = "responses" if "input" in body else "completions" if "prompt" in body else "chat"
     call = read_call(endpoint, raw, incoming.headers, state.config.limits)
+    told = decided(state, call)
     yield Head(200, [JSON])
-    yield decided(state, call)
+    yield told
 
 
 def decided(state: State, call: Call) -> bytes:

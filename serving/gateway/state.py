@@ -117,6 +117,8 @@ class State:
     def able(self, call: Call) -> list[str]:
         """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
+        if wanted is not None and wanted not in self.planner.words:
+            return []
         return [
             tier.name
             for tier in self.config.tiers
@@ -194,7 +196,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     await dispatch.open()
     return State(
         config=config,
-        planner=Planner(router, config.dial, explore, config.retry.upwards),
+        planner=Planner(router, words(config), config.dial, explore, config.retry.upwards),
         dispatch=dispatch,
         capacity=capacity,
         cache=cache,
@@ -205,6 +207,12 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         redis=redis,
         lasting=lasting,
     )
+
+
+def words(config: GatewayConfig) -> frozenset[str]:
+    """What ``model`` may name: tiers, and models and providers where the file allows it."""
+    named = [word for _, provider in config.providers() for word in (provider.name, provider.model)]
+    return frozenset([*(tier.name for tier in config.tiers), *(named if config.allow_real_models else [])])
 
 
 def load_router(config: GatewayConfig) -> Router:

@@ -18,7 +18,7 @@ from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
 from router_model.serving.gateway.state import State
-from router_model.serving.gateway.usage import StreamUsage, Usage
+from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
@@ -139,24 +139,35 @@ class Turn:
                     yield whole
             if rest := events.rest():
                 yield rest
+        except UpstreamError:
+            if events.torn:  # end it, for the event of the error that follows
+                yield b"\n\n"
+            raise
         finally:
             self._count(answer, counted.usage(self.call))
 
     async def _whole(self, answer: Answer) -> Pieces:
         """An answer that is no stream: read to its end first, so that the headers can tell its cost."""
         head = [*answer.headers, *self._about(answer)]
-        counted = StreamUsage(self.call.endpoint, header(answer, b"content-encoding"))
         body = bytearray()
         async for chunk in answer.chunks:
-            counted.feed(chunk)
             body += chunk
             if len(body) > MOST_BUFFERED:
                 raise UpstreamError(f"{answer.provider.name}: its answer is over {MOST_BUFFERED} bytes long")
         if answer.status == 200:
-            self._count(answer, counted.usage(self.call))
+            self._count(answer, self._told(answer, bytes(body)))
             head.append((b"x-router-cost-usd", f"{self._cost_usd:.9f}".encode()))
         yield Head(answer.status, head)
         yield bytes(body)
+
+    def _told(self, answer: Answer, body: bytes) -> Usage:
+        """What a whole answer says of its tokens, or else an estimate."""
+        encoding = header(answer, b"content-encoding")
+        if (usage := usage_of(self.call.endpoint, body, encoding)) is not None:
+            return usage
+        counted = StreamUsage(self.call.endpoint, encoding)
+        counted.feed(body)
+        return counted.usage(self.call)
 
     def _count(self, answer: Answer, usage: Usage) -> None:
         self._usage = usage
