@@ -30,7 +30,7 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _names(config: GatewayConfig) -> Iterator[str]:
-    for name in _repeated(tier.name for tier in config.tiers):
+    for name in _repeated(tier.name for tier in config.places):
         yield f"tiers: the tier {name!r} stands twice; name each once"
     for name in _repeated(provider.name for _, provider in config.providers()):
         yield f"tiers: the provider {name!r} stands twice; name each once in the file"
@@ -41,6 +41,11 @@ def _providers(config: GatewayConfig) -> Iterator[str]:
         for p, provider in enumerate(tier.providers):
             for fault in _provider(provider):
                 yield f"tiers[{t}].providers[{p}].{fault}"
+    for p, provider in enumerate(config.others):
+        for fault in _provider(provider):
+            yield f"others[{p}].{fault}"
+    if config.others and not config.allow_real_models:
+        yield "others: are reached by name alone, which allow_real_models forbids; leave out one of them"
 
 
 def _provider(provider: Provider) -> Iterator[str]:

@@ -16,6 +16,7 @@ from router_model.files import read_file
 from router_model.settings import parse_settings
 
 MAX_CONFIG_BYTES = 1 << 20
+OTHERS = "others"  # where providers of no tier stand
 
 # A pattern's end is \Z, as $ lets a line feed through. Names travel in headers, so they are ASCII.
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:/@ -]+\Z")]
@@ -301,6 +302,7 @@ class GatewayConfig(Part, frozen=True):
     """The whole file.
 
     Attributes:
+        others: providers of no tier, which clients reach by name alone: embeddings, models beside the router.
         router: an artifact's path, relative to this file, or "default".
         tiers: cheapest first, each a tier of the router's ladder by its name.
         redis_url_env: the environment variable of the URL of the Redis that replicas share.
@@ -313,6 +315,7 @@ class GatewayConfig(Part, frozen=True):
     """
 
     tiers: Annotated[tuple[TierConfig, ...], Meta(min_length=1, max_length=16)]
+    others: Annotated[tuple[Provider, ...], Meta(max_length=64)] = ()
     router: str = "default"
     dial: Dial = Dial()
     listen: Listen = Listen()
@@ -386,9 +389,14 @@ class GatewayConfig(Part, frozen=True):
 
     def providers(self) -> Iterator[tuple[str, Provider]]:
         """Each provider with the name of its tier, in the file's order."""
-        for tier in self.tiers:
+        for tier in self.places:
             for provider in tier.providers:
                 yield tier.name, provider
+
+    @property
+    def places(self) -> tuple[TierConfig, ...]:
+        """The tiers, and a last one for the providers of none."""
+        return (*self.tiers, TierConfig(OTHERS, self.others)) if self.others else self.tiers
 
     def secrets(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The keys of providers by the provider's name; those without a key are absent.

@@ -52,9 +52,9 @@ class Dispatch:
         self._clock = clock
         self._pool = Pool(config.retry)
         self._warmth: asyncio.Task[None] | None = None
-        self._tiers: dict[str, list[Upstream]] = {tier.name: [] for tier in config.tiers}
-        self._forecasts = {tier.name: Forecast(clock) for tier in config.tiers}
-        for tier in config.tiers:
+        self._tiers: dict[str, list[Upstream]] = {tier.name: [] for tier in config.places}
+        self._forecasts = {tier.name: Forecast(clock) for tier in config.places}
+        for tier in config.places:
             for p in tier.providers:
                 before = since.upstreams.get(p.name) if since else None
                 if before is not None and before.provider.base_url != p.base_url:

@@ -68,6 +68,9 @@ class Planner:
             RequestError: no tier can take it, or the tier asked for cannot.
         """
         asked = call.asked
+        if call.endpoint == "embeddings" and asked.model is None:
+            what = "name a model of embeddings: vectors of two models cannot be compared, so none is picked"
+            raise RequestError(400, "invalid_request_error", what, param="model")
         if not able:
             raise self._unable(call, asked)
         if asked.tier is not None:

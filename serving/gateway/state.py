@@ -121,7 +121,7 @@ class State:
             return []
         return [
             tier.name
-            for tier in self.config.tiers
+            for tier in (self.config.places if wanted else self.config.tiers)
             if any(wanted in (None, p.name, p.model) for p in self.dispatch.able(call, tier.name))
         ]
 
@@ -176,8 +176,8 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         return getattr(since, part) if alike else None
 
     redis = kept("redis", "redis_url_env") or connect(config)
-    tiers = [tier.name for tier in config.tiers]
-    capacity = kept("capacity", "capacity", "tiers") or Capacity(config.capacity, tiers)
+    places = [tier.name for tier in config.places]
+    capacity = kept("capacity", "capacity", "places") or Capacity(config.capacity, places)
     cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
     budgets = kept("budgets", "budgets", "redis_url_env")
     if budgets is None:
