@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import threading
 import zlib
 from collections import deque
 from collections.abc import Coroutine
@@ -30,6 +31,7 @@ ENDPOINTS = {
 }
 SETTINGS = b"/pretend"
 MOST_BYTES = 64 << 20
+START_SECONDS = 10.0
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -81,6 +83,7 @@ class Pretend:
         host, port: port 0 takes a free one, which ``port`` tells after ``open``.
         keep: of the last requests, in ``seen``.
         requests: that asked an endpoint.
+        left: of these, those whose client left before their answer was whole.
         connections: that were ever made.
     """
 
@@ -320,6 +323,21 @@ def _head(status: int, kind: bytes, length: int | None, extra: bytes = b"") -> b
         extra,
         size,
     )
+
+
+def start(*models: Pretend) -> None:
+    """Have them listen, in a thread of their own that ends with the process."""
+    ready = threading.Event()
+
+    async def listen() -> None:
+        for model in models:
+            await model.open()
+        ready.set()
+        await asyncio.get_running_loop().create_future()
+
+    threading.Thread(target=asyncio.run, args=(listen(),), name="pretend", daemon=True).start()
+    if not ready.wait(START_SECONDS):
+        raise TimeoutError(f"pretend models did not listen within {START_SECONDS:g} s; see the thread's error")
 
 
 async def _serve(model: Pretend) -> None:
