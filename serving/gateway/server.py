@@ -9,8 +9,8 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -99,7 +99,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
     state = await build(config, lasting)
     lasting.siblings.open()
     app = App(state, dry=service.dry)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             app,
             http=bounded(state.config.limits),
@@ -121,6 +121,18 @@ async def _work(service: Service, bound: socket.socket) -> None:
         await app.state.close()
         await lasting.siblings.close()
         lasting.spans.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which raises a signal again once it has stopped: that would end the process before what the
+    server answered from is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals that stop it."""
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, self.handle_exit)
+        yield
 
 
 class Reloads:

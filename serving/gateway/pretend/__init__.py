@@ -6,5 +6,6 @@ router_model.serving.gateway.pretend --port 9000`` runs one alone.
 
 from router_model.serving.gateway.pretend.behaviour import Behaviour, Seen
 from router_model.serving.gateway.pretend.model import Pretend
+from router_model.serving.gateway.pretend.start import start
 
-__all__ = ["Behaviour", "Pretend", "Seen"]
+__all__ = ["Behaviour", "Pretend", "Seen", "start"]
