@@ -73,14 +73,14 @@ class Dispatch:
 
     async def close(self, seconds: float = 0.0) -> None:
         """Close all connections, after answers that are under way had so many seconds to end."""
+        if self._warmth is not None:
+            self._warmth.cancel()
+            await asyncio.gather(self._warmth, return_exceptions=True)
         until = self._clock() + seconds
         while self.flying and self._clock() < until:
             await asyncio.sleep(0.02)
         for upstream in self.upstreams.values():
             upstream.closed = True
-        if self._warmth is not None:
-            self._warmth.cancel()
-            await asyncio.gather(self._warmth, return_exceptions=True)
         await self._pool.close()
 
     @property
