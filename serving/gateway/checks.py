@@ -135,10 +135,14 @@ def _shared(config: GatewayConfig) -> Iterator[str]:
 
 
 def _places(config: GatewayConfig) -> Iterator[str]:
-    if not config.router or "\0" in config.router:
+    if not _is_path(config.router):
         yield "router: give an artifact's path, or 'default'"
-    if config.traffic is not None and (not config.traffic.folder or "\0" in config.traffic.folder):
+    if config.traffic is not None and not _is_path(config.traffic.folder):
         yield "traffic.folder: give a folder's path"
     for origin in config.listen.origins:
         if not ORIGIN.fullmatch(origin):
             yield f"listen.origins: {origin!r:.80} is no origin; give scheme://host[:port], no path, or *"
+
+
+def _is_path(text: str) -> bool:
+    return text.isprintable() and text != ""  # a half of a surrogate pair is not printable

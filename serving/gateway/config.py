@@ -308,6 +308,7 @@ class GatewayConfig(Part, frozen=True):
         allow_real_models: whether a client may name a provider's model and so bypass the router.
         metrics_open: whether /metrics asks for no key.
         json_logs: whether logs are JSON, a line each.
+        log_requests: whether the log has a line for each request, without its text.
         spans: whether OpenTelemetry spans are made, where its SDK is installed.
     """
 
@@ -328,6 +329,7 @@ class GatewayConfig(Part, frozen=True):
     allow_real_models: bool = True
     metrics_open: bool = False
     json_logs: bool = True
+    log_requests: bool = False
     spans: bool = False
 
     @classmethod
@@ -370,12 +372,14 @@ class GatewayConfig(Part, frozen=True):
 
         try:
             config = msgspec.convert(value, cls)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except msgspec.ValidationError as error:
             problem, _, place = str(error).partition(" - at ")
-            place = place.strip("`").removeprefix("$").lstrip(".") or "the file"
+            problem = problem[:1].lower() + problem[1:]
             raise GatewayConfigError(
-                f"{name}: {place}: {problem[:1].lower()}{problem[1:]}; docs/gateway.md lists every key"
+                f"{name}: {_place(place)}: {problem}; docs/gateway.md lists every key"
             ) from None
+        except (RecursionError, UnicodeEncodeError):
+            raise GatewayConfigError(f"{name}: nests deeply, or holds half of a surrogate pair") from None
         if found := [f"{name}: {fault}" for fault in faults(config)]:
             raise GatewayConfigError("\n".join(found))
         return config
@@ -418,6 +422,13 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "Secret(...)"
+
+
+def _place(told: str) -> str:
+    """Where msgspec says that something is: "`$.tiers[0]`" or "`key` in `$.headers`", as people say it."""
+    inside = told.removeprefix("`key` in ")
+    path = inside.strip("`").removeprefix("$").lstrip(".") or "the file"
+    return path if inside == told else f"a key of {path}"
 
 
 def _printable(text: str) -> bool:

@@ -25,6 +25,7 @@ from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.siblings import Siblings
+from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
@@ -56,10 +57,13 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
+        spent: file that keeps what was spent of budgets through a restart.
     """
 
-    def __init__(self, private: Private, folder: Path | None = None) -> None:
+    def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
         self.private = private
+        self.spent = spent
+        self.spans = Spans()
         self.accounts = Accounts(time.time())
         self.metrics = Metrics()
         self.feedback = Feedback()
@@ -113,6 +117,8 @@ class State:
     def able(self, call: Call) -> list[str]:
         """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
+        if wanted is not None and wanted not in self.planner.words:
+            return []
         return [
             tier.name
             for tier in self.config.tiers
@@ -176,7 +182,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     budgets = kept("budgets", "budgets", "redis_url_env")
     if budgets is None:
         before = since.budgets if since else None
-        budgets = Budgets(config.budgets, redis, workers=config.listen.workers, since=before)
+        budgets = Budgets(
+            config.budgets, redis, workers=config.listen.workers, path=lasting.spent, since=before
+        )
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
@@ -188,7 +196,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     await dispatch.open()
     return State(
         config=config,
-        planner=Planner(router, config.dial, explore, config.retry.upwards),
+        planner=Planner(router, words(config), config.dial, explore, config.retry.upwards),
         dispatch=dispatch,
         capacity=capacity,
         cache=cache,
@@ -199,6 +207,12 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         redis=redis,
         lasting=lasting,
     )
+
+
+def words(config: GatewayConfig) -> frozenset[str]:
+    """What ``model`` may name: tiers, and models and providers where the file allows it."""
+    named = [word for _, provider in config.providers() for word in (provider.name, provider.model)]
+    return frozenset([*(tier.name for tier in config.tiers), *(named if config.allow_real_models else [])])
 
 
 def load_router(config: GatewayConfig) -> Router:
