@@ -14,7 +14,7 @@ from router_model.serving.gateway.errand import Errand
 from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
 from router_model.serving.gateway.prices import Prices, prices_of
-from router_model.serving.gateway.provider import Upstream
+from router_model.serving.gateway.provider import USUAL_OUTPUT, Mean, Upstream
 
 MOST_WARM_UPS = 16  # at once, to one provider
 
@@ -53,14 +53,19 @@ class Dispatch:
         self._pool = Pool(config.retry)
         self._warmth: asyncio.Task[None] | None = None
         self._tiers: dict[str, list[Upstream]] = {tier.name: [] for tier in config.places}
+        before = since._outputs if since else {}
+        self._outputs: dict[str, Mean] = {
+            tier: before.get(tier) or Mean(USUAL_OUTPUT) for tier in self._tiers
+        }
         self._forecasts = {tier.name: Forecast(clock) for tier in config.places}
         for tier in config.places:
+            output = self._outputs[tier.name]
             for p in tier.providers:
-                before = since.upstreams.get(p.name) if since else None
-                if before is not None and before.provider.base_url != p.base_url:
-                    before = None
+                same = since.upstreams.get(p.name) if since else None
+                if same is not None and same.provider.base_url != p.base_url:
+                    same = None
                 speaker = _speaker(p, secrets.get(p.name), self._pool, config.retry)
-                upstream = Upstream(p, tier.name, speaker, prices(p), config, clock, before)
+                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same)
                 self.upstreams[p.name] = upstream
                 self._tiers[tier.name].append(upstream)
 
@@ -73,14 +78,14 @@ class Dispatch:
 
     async def close(self, seconds: float = 0.0) -> None:
         """Close all connections, after answers that are under way had so many seconds to end."""
+        if self._warmth is not None:
+            self._warmth.cancel()
+            await asyncio.gather(self._warmth, return_exceptions=True)
         until = self._clock() + seconds
         while self.flying and self._clock() < until:
             await asyncio.sleep(0.02)
         for upstream in self.upstreams.values():
             upstream.closed = True
-        if self._warmth is not None:
-            self._warmth.cancel()
-            await asyncio.gather(self._warmth, return_exceptions=True)
         await self._pool.close()
 
     @property
@@ -156,7 +161,7 @@ class Dispatch:
             rise = forecast.rate(WARM_SECONDS) - forecast.rate()
             own = [u for u in upstreams if u.own and not u.doubtful]
             for upstream in own:
-                requests = min(MOST_WARM_UPS, ceil(rise * upstream.seconds / len(own)))
+                requests = min(MOST_WARM_UPS, ceil(rise * upstream.seconds.value / len(own)))
                 asks += [upstream.warm_up(WARM_SECONDS) for _ in range(requests)]
         return asks
 

@@ -186,6 +186,7 @@ class Errand:
                 answer = _answer(reply, body, trip)
                 words = _judge(trip, reply)
                 head = await body.first()
+            trip.first_byte(stream=answer.stream and answer.status < 400)
             answer.first_byte_seconds = trip.first_byte_seconds
             if not answer.stream:
                 await body.hold()

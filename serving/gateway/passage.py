@@ -54,8 +54,6 @@ class Passage:
         piece = await self._read()
         if piece:
             self._held.append(piece)
-        if self.reply.status < 400:
-            self.trip.first_byte()
         return piece
 
     async def hold(self) -> None:

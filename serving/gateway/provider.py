@@ -24,6 +24,17 @@ NEWEST = 0.05  # weight of the newest call in both means
 ONE_TOKEN = {"model": "warm-up", "messages": [{"role": "user", "content": "."}], "max_tokens": 1}
 
 
+@dataclass(slots=True)
+class Mean:
+    """A moving mean, in which the newest counts most."""
+
+    value: float
+
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self.value += NEWEST * (value - self.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How one provider has been doing; outlives a reload of the file.
@@ -47,9 +58,11 @@ class Upstream:
         tier: that it answers for.
         speaker: asks it.
         prices: what it asks.
+        output: tokens of an answer, a mean that all of the tier share: what one provider happened to be
+            asked makes it no cheaper than another.
         health: shared with the upstream of the same name and place before a reload.
         flying: calls that are under way.
-        seconds: moving mean of how long an answer takes.
+        seconds: that an answer takes.
         closed: whether the dispatch closes its connections: what fails now is not the provider's fault.
     """
 
@@ -59,6 +72,7 @@ class Upstream:
         tier: str,
         speaker: Speaker,
         prices: Prices,
+        output: Mean,
         config: GatewayConfig,
         clock: Callable[[], float],
         since: "Upstream | None" = None,
@@ -70,8 +84,8 @@ class Upstream:
         self.clock = clock
         self.flying = 0
         self.closed = False
-        self.seconds: float = since.seconds if since else USUAL_SECONDS
-        self._output: float = since._output if since else USUAL_OUTPUT
+        self.seconds: Mean = since.seconds if since else Mean(USUAL_SECONDS)
+        self.output = output
         self.health: Health = _health(provider, config, clock, since.health if since else None)
 
     def takes(self, call: Call) -> bool:
@@ -85,7 +99,7 @@ class Upstream:
 
     def expected(self, call: Call) -> Usage:
         """Tokens that the call is likely to take: its input, and an answer as long as the last were."""
-        output = self._output if call.endpoint != "embeddings" else 0.0
+        output = self.output.value if call.endpoint != "embeddings" else 0.0
         most = call.output_tokens or output
         return Usage(call.input_tokens, int(min(output, most)), estimated=True)
 
@@ -104,7 +118,8 @@ class Upstream:
     @property
     def doubtful(self) -> bool:
         """Whether the next call to it is one that sees whether it has recovered."""
-        return self.health.standing.out or self.health.circuit.state != "closed"
+        standing = self.health.standing
+        return self.health.circuit.state != "closed" or (standing.out and not standing.last())
 
     @property
     def own(self) -> bool:
@@ -129,10 +144,6 @@ class Upstream:
         usage = self.expected(call)
         return Trip(self, usage.input + usage.output)
 
-    def seen_output(self, tokens: int) -> None:
-        """An answer had so many tokens."""
-        self._output += NEWEST * (tokens - self._output)
-
 
 class Trip:
     """One call to one upstream, from its beginning to its end, told to the provider's health once."""
@@ -149,16 +160,17 @@ class Trip:
         health.standing.asked()
         upstream.flying += 1
 
-    def first_byte(self) -> None:
-        """The answer began."""
+    def first_byte(self, *, stream: bool) -> None:
+        """The answer began; only of a stream does that say how quick the provider is."""
         self.first_byte_seconds = self.upstream.clock() - self.begun
-        self.upstream.health.standing.add_first_byte(self.first_byte_seconds)
+        if stream:
+            self.upstream.health.standing.add_first_byte(self.first_byte_seconds)
 
     def success(self) -> None:
         """The answer came whole, and is of a kind that the wish for latency speaks of."""
         if self._end():
             seconds = self.upstream.clock() - self.begun
-            self.upstream.seconds += NEWEST * (seconds - self.upstream.seconds)
+            self.upstream.seconds.add(seconds)
             self.upstream.health.circuit.success(self._turn)
             self.upstream.health.standing.add_total(seconds)
 
@@ -185,7 +197,7 @@ class Trip:
         """What the call took after all; heard once."""
         if self._slice is not None:
             self.upstream.health.rates.correct(self._slice, usage.input + usage.output - self._tokens)
-            self.upstream.seen_output(usage.output)
+            self.upstream.output.add(usage.output)
             self._slice = None
 
     def _end(self) -> bool:

@@ -338,7 +338,11 @@ def test_cheapest_for_this_call_and_equal_ones_by_weight() -> None:
                 assert (await ask(dispatch))[0].provider.name == "out"
             providers = [provider("x", a.base_url, weight=9), provider("y", a.base_url, weight=1)]
             async with opened(config({"small": providers})) as dispatch:
-                names = [(await ask(dispatch))[0].provider.name for _ in range(200)]
+                names = []
+                for i in range(200):
+                    answer, _ = await ask(dispatch)
+                    names.append(answer.provider.name)
+                    answer.spent(Usage(10, 10 * i))
                 assert 150 < names.count("x") < 200
 
     run(test)
@@ -348,6 +352,10 @@ def test_a_slow_one_comes_last() -> None:
     async def test() -> None:
         async with two(latency={"first_byte_seconds": 0.02, "window": 4}) as (dispatch, a, _):
             a.behaviour = Behaviour(first_byte_seconds=0.06)
+            names = [(await ask(dispatch, call(stream=True)))[0].provider.name for _ in range(8)]
+            assert names == ["a"] * 4 + ["b"] * 4
+        async with two(latency={"total_seconds": 0.05, "window": 4}) as (dispatch, a, _):
+            a.behaviour = Behaviour(chunk_seconds=0.005, chunks=20)
             names = [(await ask(dispatch))[0].provider.name for _ in range(8)]
             assert names == ["a"] * 4 + ["b"] * 4
 
