@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/. A span is made
 out of its entry, and holds no text of it.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from router_model.errors import MissingExtraError
@@ -39,7 +40,7 @@ class Spans:
             raise MissingExtraError(
                 "spans need opentelemetry-sdk and its OTLP exporter: pip install 'router-model[spans]'"
             ) from None
-        named = Resource.create({SERVICE_NAME: "router-model"}).merge(Resource.create())
+        named = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", "router-model")})
         provider = TracerProvider(resource=named, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)
