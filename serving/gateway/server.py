@@ -109,6 +109,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(state.config.limits.stop_seconds),
         )
@@ -132,6 +133,18 @@ class Server(uvicorn.Server):
         """Take the signals that stop it."""
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self.handle_exit)
+        yield
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which when it has stopped does not raise the signal again: there is more to close."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT; a second SIGINT does not wait for answers."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
 
 
@@ -165,8 +178,10 @@ class Reloads:
             self.app.state = await build(GatewayConfig.read(self.path), self.lasting, old)
         except RouterModelError as error:
             logger.error("reload refused, the old one goes on: %s", error)
+            self.lasting.metrics.count("reloads_total", "refused")
             return
         logger.info("reloaded %s", self.path)
+        self.lasting.metrics.count("reloads_total", "done")
         closing = asyncio.create_task(old.close(self.app.state))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

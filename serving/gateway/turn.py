@@ -101,14 +101,22 @@ class Turn:
         state, call = self.state, self.call
         with flight or nullcontext():
             able = state.able(call)
-            room = await state.budgets.room(self.caller, state.worst_usd(call, able))
+            worst_usd = state.worst_usd(call, able) if state.config.budgets else 0.0
+            room = await state.budgets.room(self.caller, worst_usd)
             try:
-                self._plan = plan = state.planner.plan(call, able, room.lowered)
+                self._plan = plan = self._planned(able, room.lowered)
                 async with state.capacity.room(plan.tier), aclosing(self._sent(plan, flight)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
                 await room.settle(self._cost_usd)
+
+    def _planned(self, able: list[str], lowered: float) -> Plan:
+        began = time.perf_counter()
+        plan = self.state.planner.plan(self.call, able, lowered)
+        if plan.decision is not None:
+            self.state.metrics.observe("decision_seconds", seconds=time.perf_counter() - began)
+        return plan
 
     async def _sent(self, plan: Plan, flight: Flight | None) -> Pieces:
         deadline = time.monotonic() + self.state.config.limits.request_seconds
@@ -155,17 +163,18 @@ class Turn:
             if len(body) > MOST_BUFFERED:
                 raise UpstreamError(f"{answer.provider.name}: its answer is over {MOST_BUFFERED} bytes long")
         if answer.status == 200:
-            self._count(answer, self._told(answer, bytes(body)))
+            self._count(answer, self._usage_of(bytes(body), header(answer, b"content-encoding")))
             head.append((b"x-router-cost-usd", f"{self._cost_usd:.9f}".encode()))
         yield Head(answer.status, head)
         yield bytes(body)
 
-    def _told(self, answer: Answer, body: bytes) -> Usage:
+    def _usage_of(self, body: bytes, encoding: str) -> Usage:
         """What a whole answer says of its tokens, or else an estimate."""
-        encoding = header(answer, b"content-encoding")
-        if (usage := usage_of(self.call.endpoint, body, encoding)) is not None:
-            return usage
-        counted = StreamUsage(self.call.endpoint, encoding)
+        endpoint = self.call.endpoint
+        told = usage_of(endpoint, body, encoding)
+        if told and (told.output or endpoint == "embeddings"):
+            return told
+        counted = StreamUsage(endpoint, encoding)  # estimates what was not told
         counted.feed(body)
         return counted.usage(self.call)
 
