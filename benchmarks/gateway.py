@@ -87,7 +87,11 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
         bodies = load.bodies("auto", max_tokens=CHUNKS)
         added = measure_added(gateway, model, bodies, asked)
         found = {
-            "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "machine": {
+                "processor": processor(),
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+            },
             "added": added,
             "most": measure_most(gateway, model, bodies, asked, folder),
             "chunk": measure_chunk(gateway, model),
@@ -119,7 +123,10 @@ def measure_added(
         "requests_per_second": asked.rate,
         **{
             f"{share}_ms": round(
-                statistics.median(one["gateway"][f"{share}_ms"] - one["direct"][f"{share}_ms"] for one in rounds), 3
+                statistics.median(
+                    one["gateway"][f"{share}_ms"] - one["direct"][f"{share}_ms"] for one in rounds
+                ),
+                3,
             )
             for share in ("p50", "p99")
         },
@@ -142,7 +149,13 @@ def measure_most(
         rates, took = [], []
         for number in range(asked.rounds):
             progress(f"most requests a second, {name}, round {number + 1} of {asked.rounds}")
-            flags = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(asked.seconds))}s", "-s", folder / "load.lua"]
+            flags = [
+                "-t1",
+                f"-c{CONNECTIONS}",
+                f"-d{max(1, round(asked.seconds))}s",
+                "-s",
+                folder / "load.lua",
+            ]
             before = cpu_seconds(gateway.process.pid)
             told = subprocess.run(
                 [wrk, *flags, url + "/chat/completions"], capture_output=True, text=True, check=True

@@ -143,7 +143,9 @@ def driven(
 ) -> tuple[list[Reply], tuple[float, float]]:
     """Replies to a load, and when of its time the first and the last step had been taken."""
     bodies = load.bodies("auto", stream_share=1 / 3, max_tokens=20)
-    if not all(reply.good for reply in load.run(lambda: Load(gateway.url + "/v1", bodies).at_rate(rate, 1.0))):
+    if not all(
+        reply.good for reply in load.run(lambda: Load(gateway.url + "/v1", bodies).at_rate(rate, 1.0))
+    ):
         raise SystemExit("requests fail without a fault")
     taken: list[float] = []
     began = time.monotonic() + 0.05

@@ -1,6 +1,6 @@
 """LiteLLM's Router over one upstream, for ``gateway.py``, in an environment that has it.
 
-    python benchmarks/gateway_litellm.py BASE_URL BODIES.txt OUT.json
+python benchmarks/gateway_litellm.py BASE_URL BODIES.txt OUT.json
 """
 
 import asyncio
@@ -50,7 +50,8 @@ async def measure(base_url: str, bodies: list[dict[str, Any]]) -> dict[str, Any]
     return {
         "version": version("litellm"),
         "one_at_a_time": {
-            f"p{share * 100:g}_ms": round(alone[int(share * len(alone))] * 1e3, 3) for share in (0.5, 0.9, 0.99)
+            f"p{share * 100:g}_ms": round(alone[int(share * len(alone))] * 1e3, 3)
+            for share in (0.5, 0.9, 0.99)
         },
         "most": {
             "connections": CONNECTIONS,

@@ -110,7 +110,9 @@ async def reload(gateway: Gateway, config: dict[str, Any], seconds: float, count
             counts["broken"] += 1
             gateway.write({"tiers": [], "number": number})
             continue
-        gateway.write({**config, "metrics_open": True, "json_logs": False, "dial": {"quality": 0.9 + number % 9 / 100}})
+        gateway.write(
+            {**config, "metrics_open": True, "json_logs": False, "dial": {"quality": 0.9 + number % 9 / 100}}
+        )
         if number % 3 == 1:
             counts["by_signal"] += 1
             gateway.process.send_signal(signal.SIGHUP)

@@ -140,5 +140,6 @@ def unknown(method: str, path: str) -> RequestError:
     """The refusal of a path or method that is not served."""
     others = sorted({known for known, served in PATHS if served == path})
     if others:
-        return RequestError(405, "invalid_request_error", f"{path} takes {', '.join(others)}, not {method}")
+        allow = ", ".join(others)
+        return RequestError(405, "invalid_request_error", f"{path} takes {allow}, not {method}", allow=allow)
     return RequestError(404, "invalid_request_error", f"nothing at {path[:200]!r}; see /openapi.json")

@@ -108,8 +108,8 @@ def _models(text: str) -> list[tuple[int, int]]:
     while text[place] in "{," and text[place := _past_space(text, place + 1)] == '"':
         key, place = scan(text, place)
         place = _past_space(text, _past_space(text, place) + 1)  # the colon between
-        value, end = scan(text, place)
-        if key == "model" and value.__class__ is str:
+        _, end = scan(text, place)
+        if key == "model" and text[place] == '"':
             found.append((place, end))
         place = _past_space(text, end)
     return found

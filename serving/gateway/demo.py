@@ -1,14 +1,12 @@
 """The gateway with pretend models on this machine: the first request works with no key and no file."""
 
-import asyncio
 import json
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from router_model.serving.gateway.pretend import Behaviour, Pretend
+from router_model.serving.gateway.pretend import Behaviour, Pretend, start
 from router_model.serving.gateway.server import Service, serve
 
 # Seconds to the first byte and between chunks, and US dollars per million tokens, as classes of models have.
@@ -17,7 +15,6 @@ MODELS: dict[str, tuple[float, float, float, float]] = {
     "medium": (0.35, 0.012, 0.40, 1.60),
     "large": (0.80, 0.030, 3.00, 15.00),
 }
-START_SECONDS = 10.0
 
 
 def run(port: int, *, listening: Callable[[str], None] | None = None) -> None:
@@ -49,17 +46,9 @@ def demo_config(urls: dict[str, str], port: int) -> dict[str, Any]:
 
 def start_models() -> dict[str, str]:
     """A pretend model of each tier, in a thread of its own that ends with the process; their URLs."""
-    urls: dict[str, str] = {}
-    ready = threading.Event()
-
-    async def models() -> None:
-        for tier, (first_byte, chunk, _, _) in MODELS.items():
-            model = Pretend(Behaviour(first_byte_seconds=first_byte, chunk_seconds=chunk))
-            await model.open()
-            urls[tier] = model.base_url
-        ready.set()
-        await asyncio.Event().wait()
-
-    threading.Thread(target=asyncio.run, args=(models(),), name="pretend", daemon=True).start()
-    ready.wait(START_SECONDS)
-    return urls
+    models = {
+        tier: Pretend(Behaviour(first_byte_seconds=first_byte, chunk_seconds=chunk))
+        for tier, (first_byte, chunk, _, _) in MODELS.items()
+    }
+    start(*models.values())
+    return {tier: model.base_url for tier, model in models.items()}

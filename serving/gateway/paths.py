@@ -53,13 +53,12 @@ def calling(endpoint: Endpoint) -> Path:
     async def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
+            told = decided(state, call)
             yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
-            yield decided(state, call)
+            yield told
             return
-        details = incoming.headers.get("x-router-details", "") in ("1", "true")
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
-        control = incoming.headers.get("cache-control", "")
-        turn = Turn(state, call, incoming.caller, incoming.id, details, control)
+        turn = Turn(state, call, incoming.caller, incoming.id, incoming.headers)
         async with aclosing(turn.run()) as pieces:
             async for piece in pieces:
                 yield piece
@@ -73,8 +72,9 @@ async def route(state: State, incoming: Incoming) -> Pieces:
     raw = incoming.body if "model" in body else msgspec.json.encode({"model": "auto", **body})
     endpoint: Endpoint = "responses" if "input" in body else "completions" if "prompt" in body else "chat"
     call = read_call(endpoint, raw, incoming.headers, state.config.limits)
+    told = decided(state, call)
     yield Head(200, [JSON])
-    yield decided(state, call)
+    yield told
 
 
 def decided(state: State, call: Call) -> bytes:

@@ -47,7 +47,10 @@ def models_body(config: GatewayConfig) -> bytes:
         words += [
             (name, tier) for tier, provider in config.providers() for name in (provider.name, provider.model)
         ]
-    data = [_model(word, owner) for word, owner in dict(reversed(words)).items()][::-1]
+    owners: dict[str, str] = {}
+    for word, owner in words:  # a model may have several providers
+        owners.setdefault(word, owner)
+    data = [_model(word, owner) for word, owner in owners.items()]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
     return encode({"object": "list", "data": data, "has_more": False, **ends})
 

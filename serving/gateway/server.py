@@ -23,7 +23,8 @@ from router_model.errors import GatewayConfigError, RouterModelError
 from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
-from router_model.serving.gateway.logs import set_up_logs
+from router_model.serving.gateway.logs import log_to
+from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.state import Lasting, Private, build
 
 logger = logging.getLogger(__name__)
@@ -90,9 +91,12 @@ def work(service: Service, bound: socket.socket) -> None:
 
 
 async def _work(service: Service, bound: socket.socket) -> None:
-    lasting = Lasting(service.private, service.told)
-    state = await build(GatewayConfig.read(service.path), lasting)
-    set_up_logs(state.config.json_logs)
+    config = GatewayConfig.read(service.path)
+    log_to(as_json=config.json_logs, secrets=config.secrets(os.environ).values())
+    lasting = Lasting(service.private, service.told, service.path.with_suffix(".spent"))
+    if config.spans:
+        lasting.spans = Spans.to_collector()
+    state = await build(config, lasting)
     lasting.siblings.open()
     app = App(state, dry=service.dry)
     server = Server(
@@ -117,6 +121,19 @@ async def _work(service: Service, bound: socket.socket) -> None:
         reloading.cancel()
         await app.state.close()
         await lasting.siblings.close()
+        lasting.spans.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which raises a signal again once it has stopped: that would end the process before what the
+    server answered from is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals that stop it."""
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, self.handle_exit)
+        yield
 
 
 class Server(uvicorn.Server):

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.events import Events
 from router_model.serving.gateway.keys import Caller
+from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
@@ -48,16 +49,14 @@ class Turn:
     Attributes:
         state: the gateway as it was when the call came; a reload does not touch it.
         call, caller, id: the request.
-        details: whether the client asked how the decision came about.
-        control: its ``cache-control``.
+        headers: of the client, names in lower case.
     """
 
     state: State
     call: Call
     caller: Caller
     id: str
-    details: bool = False
-    control: str = ""
+    headers: Mapping[str, str]
     _time: float = field(default_factory=time.time)
     _began: float = field(default_factory=time.perf_counter)
     _status: int = CLIENT_LEFT
@@ -75,7 +74,9 @@ class Turn:
             UpstreamError: after it: the answer is cut.
         """
         try:
-            found = await self.state.cache.look(self.call, self.caller.tenant, self.control)
+            found = await self.state.cache.look(
+                self.call, self.caller.tenant, self.headers.get("cache-control", "")
+            )
             pieces = self._kept(found) if isinstance(found, Kept) else self._asked(found)
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -146,6 +147,10 @@ class Turn:
                     yield whole
             if rest := events.rest():
                 yield rest
+        except UpstreamError:
+            if events.torn:  # end it, for the event of the error that follows
+                yield b"\n\n"
+            raise
         finally:
             self._count(answer, counted.usage(self.call))
 
@@ -164,6 +169,7 @@ class Turn:
         yield bytes(body)
 
     def _usage_of(self, body: bytes, encoding: str) -> Usage:
+        """What a whole answer says of its tokens, or else an estimate."""
         endpoint = self.call.endpoint
         told = usage_of(endpoint, body, encoding)
         if told and (told.output or endpoint == "embeddings"):
@@ -184,7 +190,7 @@ class Turn:
             (b"x-router-model", answer.provider.model.encode()),
             (b"x-router-provider", answer.provider.name.encode()),
         ]
-        if self.details and self._plan:
+        if self._plan and self.headers.get("x-router-details", "") in ("1", "true"):
             decision = self._plan.decision
             told = {
                 "asked": self.call.asked.word,
@@ -225,9 +231,13 @@ class Turn:
             seconds=time.perf_counter() - self._began,
             first_byte_seconds=answer.first_byte_seconds if answer else 0.0,
             asked=self.call.asked.word,
+            session=self.headers.get("x-router-session"),
         )
         state.accounts.add(entry)
         state.metrics.add(entry)
+        state.lasting.spans.add(entry, self.headers.get("traceparent"))
+        if state.config.log_requests:
+            log_entry(entry)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
             state.feedback.remember(entry)

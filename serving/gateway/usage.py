@@ -5,7 +5,7 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 10**9
 HEAD_BYTES = TAIL_BYTES = 16 << 10
+MAX_MARKS = 64  # that are tried
+PIECE = 256 << 10
 MAX_INFLATED = 64 << 20
 CHARACTERS_PER_TOKEN = 4
 
 START, END = b'"message_start"', b'"message_delta"'  # of Anthropic's streams
+INPUT, OUTPUT = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
 MARK = b'"usage"'
 OBJECT = re.compile(rb"\s*:\s*\{")
 # The texts of an answer, in the pieces of a stream or whole; each is a JSON string.
 TEXTS = re.compile(
     rb'"(?:content|text|delta|arguments|partial_json|thinking|reasoning|reasoning_content|refusal)"\s*:\s*'
-    rb'"((?:[^"\\]+|\\.)*+)',
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)',
     re.DOTALL,
 )
 SCAN = json.JSONDecoder()
@@ -73,7 +76,7 @@ def usage_of(endpoint: "Endpoint", body: bytes, encoding: str = "") -> Usage | N
         told = _decode_whole(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _usage(endpoint, told) if isinstance(told, dict) else None
+    return _usage(endpoint, told) if isinstance(told, dict) and _whole(endpoint, told) else None
 
 
 class StreamUsage:
@@ -105,19 +108,19 @@ class StreamUsage:
     def usage(self, call: "Call") -> Usage:
         """What the answer said; what it left out is estimated by the length of its texts and of ``call``."""
         head, tail = b"".join(self._head), b"".join(self._tail)
-        told = _last_told(self.endpoint, tail) or _last_told(self.endpoint, head) or {}
+        told = next(_told(self.endpoint, tail), None) or next(_told(self.endpoint, head), {})
         if self.endpoint == "messages":  # its input stands in the first event, its output in the last
-            told = {**(_last_told(self.endpoint, head) or {}), **told}
+            for part in [*_told(self.endpoint, head)][::-1]:
+                told = {**part, **told}
             if START in head and END not in tail:
                 told.pop("output_tokens", None)  # what it began with, as it was cut
-        usage = _usage(self.endpoint, told)
-        if usage is not None and _first(told, "output_tokens", "completion_tokens") is not None:
+        usage = _usage(self.endpoint, told) or Usage(0, 0)
+        if _whole(self.endpoint, told):
             return usage
-        return Usage(
-            usage.input if usage else call.input_tokens,
-            self._tokens_by_length(head),
-            usage.cached if usage else 0,
-            usage.written if usage else 0,
+        return replace(
+            usage,
+            input=usage.input if _first(told, *INPUT) is not None else call.input_tokens,
+            output=usage.output if _first(told, *OUTPUT) is not None else self._tokens_by_length(head),
             estimated=True,
         )
 
@@ -138,13 +141,15 @@ class StreamUsage:
             self._tail_bytes -= len(self._tail.popleft())
 
 
-def _last_told(endpoint: "Endpoint", text: bytes) -> dict[str, Any] | None:
-    """The last object under a "usage" that counts tokens; a schema may hold another key of that name."""
+def _told(endpoint: "Endpoint", text: bytes) -> Iterator[dict[str, Any]]:
+    """Objects under a "usage" that count tokens, the last first; a schema may have a key of that name too."""
     end = len(text)
-    while (place := text.rfind(MARK, 0, end)) >= 0:
-        end = place
-        found = OBJECT.match(text, place + len(MARK))
-        if found is None or text[place - 1 : place] == b"\\":
+    for _ in range(MAX_MARKS):
+        end = text.rfind(MARK, 0, end)
+        if end < 0:
+            return
+        found = OBJECT.match(text, end + len(MARK))
+        if found is None or text[end - 1 : end] == b"\\":
             continue
         try:
             told, _ = SCAN.raw_decode(
@@ -153,15 +158,20 @@ def _last_told(endpoint: "Endpoint", text: bytes) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             continue
         if _usage(endpoint, told) is not None:
-            return told  # type: ignore[no-any-return]
-    return None
+            yield told
+
+
+def _whole(endpoint: "Endpoint", told: Mapping[str, Any]) -> bool:
+    """Whether input and output are told."""
+    output = endpoint == "embeddings" or _first(told, *OUTPUT) is not None
+    return output and _first(told, *INPUT) is not None
 
 
 def _usage(endpoint: "Endpoint", told: Mapping[str, Any]) -> Usage | None:
     if endpoint == "messages":
         return _anthropic(told)
-    given = _first(told, "prompt_tokens", "input_tokens")
-    taken = _first(told, "completion_tokens", "output_tokens")
+    given = _first(told, *INPUT)
+    taken = _first(told, *OUTPUT)
     if given is None and taken is None:
         return None
     given, taken = given or 0, taken or 0
@@ -214,7 +224,7 @@ class _Inflater:
     def __call__(self, chunk: bytes) -> Iterator[bytes]:
         try:
             while chunk and self._left > 0:
-                piece = self._stream.decompress(chunk, HEAD_BYTES)
+                piece = self._stream.decompress(chunk, PIECE)
                 self._left -= len(piece)
                 chunk = self._stream.unconsumed_tail
                 yield piece

@@ -1,5 +1,7 @@
 """Streams of events are handed on whole and only at the ends of events."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ def chunked(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     stream = "".join(line.join(event) + end for event in events).encode() + draw(LINES).encode()
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     places = [0, *cuts, len(stream)]
-    return stream, [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return stream, [stream[a:b] for a, b in pairwise(places)]
 
 
 @given(chunked())
