@@ -51,6 +51,10 @@ class TierClassifier:
             )
         self._dial = {"quality": quality, "budget": budget}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TierClassifier":
+        """Itself, which never changes: LiteLLM copies its settings, and a session cannot be copied."""
+        return self
+
     async def classify(self, context: Context) -> str | None:
         """The tier's name, or None for messages of no known shape, so that LiteLLM's own fallback decides."""
         try:

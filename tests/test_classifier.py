@@ -45,7 +45,8 @@ def test_a_tier_without_a_name_is_refused() -> None:
         TierClassifier(names={"small": "SIMPLE"})
 
 
-def test_the_real_litellm_sends_requests_by_it() -> None:
+def test_the_real_litellm_sends_requests_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it asks the network for prices otherwise
     litellm = pytest.importorskip("litellm", reason="needs litellm: pip install 'router-model[litellm]'")
     plugin = TierClassifier(quality=0.9)
     tiers = list(plugin.names)

@@ -125,18 +125,6 @@ async def _work(service: Service, bound: socket.socket) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which raises a signal again once it has stopped: that would end the process before what the
-    server answered from is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take the signals that stop it."""
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stop, self.handle_exit)
-        yield
-
-
-class Server(uvicorn.Server):
     """uvicorn's, which when it has stopped does not raise the signal again: there is more to close."""
 
     @contextmanager
