@@ -204,6 +204,24 @@ def test_an_exact_answer_comes_before_a_like_one() -> None:
     asyncio.run(run())
 
 
+def test_the_judge_decides_and_its_failure_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    seen = []
+
+    async def judge(question: str, kept: str, came: str) -> bool:
+        seen.append((question, kept, came))
+        raise RuntimeError("a secret")
+
+    async def run() -> None:
+        client = Client(Cache(Caches(semantic=SemanticCache()), judge=judge))
+        assert await client.ask(call("What is the capital of Peru?"), "Lima") == "asked"
+        assert await client.ask(call("Which is the capital of Peru?"), "Lima, of course") == "asked"
+
+    asyncio.run(run())
+    assert seen == [("Which is the capital of Peru?", "Lima", "Lima, of course")]
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
 SAME = [
     ("What is the capital of France?", "what's the capital of france"),
     ("Convert 3,000 miles", "convert 3000 miles please"),
