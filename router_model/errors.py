@@ -64,7 +64,7 @@ class GatewayConfigError(ConfigError):
 
 
 class RequestError(RouterModelError):
-    """A client's request is refused; ``status`` is of HTTP, ``kind`` the type that clients' libraries know."""
+    """A client's request is refused: ``status`` is HTTP's, ``kind`` a type that clients know."""
 
     def __init__(
         self,
