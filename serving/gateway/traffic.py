@@ -104,7 +104,7 @@ class TrafficLog:
 
     def _run(self) -> None:
         self._parts.submit(self._sweep)
-        while not self._stop.wait(self._config.flush_seconds / 2):
+        while not self._stop.wait(self._config.flush_seconds / 4):
             self._flush()
         self._flush()
         self._roll()
