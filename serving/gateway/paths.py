@@ -53,8 +53,9 @@ def calling(endpoint: Endpoint) -> Path:
     async def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
+            told = decided(state, call)  # before the head: it may be refused
             yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
-            yield decided(state, call)
+            yield told
             return
         details = incoming.headers.get("x-router-details", "") in ("1", "true")
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
@@ -73,8 +74,9 @@ async def route(state: State, incoming: Incoming) -> Pieces:
     raw = incoming.body if "model" in body else msgspec.json.encode({"model": "auto", **body})
     endpoint: Endpoint = "responses" if "input" in body else "completions" if "prompt" in body else "chat"
     call = read_call(endpoint, raw, incoming.headers, state.config.limits)
+    told = decided(state, call)
     yield Head(200, [JSON])
-    yield decided(state, call)
+    yield told
 
 
 def decided(state: State, call: Call) -> bytes:
@@ -135,14 +137,16 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
 
 async def metrics(state: State, incoming: Incoming) -> Pieces:
     """Prometheus text of all workers."""
+    text = state.metrics.text(state.lasting.others("metrics"))
     yield Head(200, [TEXT])
-    yield state.metrics.text(state.lasting.others("metrics"))
+    yield text
 
 
 async def accounts(state: State, incoming: Incoming) -> Pieces:
     """What was spent and saved since the gateway began."""
+    page = msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
     yield Head(200, [JSON])
-    yield msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
+    yield page
 
 
 async def openapi(state: State, incoming: Incoming) -> Pieces:

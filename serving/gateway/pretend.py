@@ -337,7 +337,9 @@ def start(*models: Pretend) -> None:
 
     threading.Thread(target=asyncio.run, args=(listen(),), name="pretend", daemon=True).start()
     if not ready.wait(START_SECONDS):
-        raise TimeoutError(f"pretend models did not listen within {START_SECONDS:g} s; see the thread's error")
+        raise TimeoutError(
+            f"pretend models did not listen within {START_SECONDS:g} s; see the thread's error"
+        )
 
 
 async def _serve(model: Pretend) -> None:
