@@ -268,10 +268,15 @@ class _Connection(asyncio.Protocol):
     ) -> Work:
         if faulty and behaviour.status != 200:
             return self._write(behaviour.status, error(endpoint, behaviour.status), behaviour.retry_after)
-        said = say(raw, body, behaviour.chunks)
-        if body.get("stream") is True and endpoint != "embeddings":
-            return self._stream(events(endpoint, said, body), faulty, behaviour)
-        answer = whole(endpoint, said, body)
+        streams = body.get("stream") is True and endpoint != "embeddings"
+        try:
+            said = say(raw, body, behaviour.chunks)
+            parts = events(endpoint, said, body) if streams else []
+            answer = b"" if streams else whole(endpoint, said, body)
+        except Exception:  # tools or schemas that are none, in one of many ways
+            return self._write(400, error(endpoint, 400))
+        if streams:
+            return self._stream(parts, faulty, behaviour)
         if faulty and behaviour.cut_after is not None:
             return self._cut(answer)
         if behaviour.chunk_seconds:
