@@ -74,12 +74,14 @@ class RequestError(RouterModelError):
         *,
         param: str | None = None,
         retry_after: float | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.param = param
         self.retry_after = retry_after
+        self.allow = allow
 
 
 class UpstreamError(RouterModelError):

@@ -28,10 +28,17 @@ def key(name: str, tenant: str, scopes: tuple[str, ...], as_json: bool) -> None:
 
     The key is printed once and kept nowhere; the line below it goes under 'keys' in the gateway's file.
     """
+    import msgspec
+
+    from router_model.serving.gateway.config import Key
     from router_model.serving.gateway.keys import fresh_key
 
     fresh, sha256 = fresh_key()
     entry = {"name": name, "sha256": sha256, "tenant": tenant, "scopes": list(scopes)}
+    try:
+        msgspec.convert(entry, Key)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"--name or --tenant: {error}") from None
     if as_json:
         return echo_json({"key": fresh, "entry": entry})
     click.echo(fresh)

@@ -45,17 +45,27 @@ class App:
             incoming = await self._read(scope, receive, path, request_id)
         except RequestError as error:
             return await out.refuse(error, close=True)
-        answering = asyncio.ensure_future(self._answer(path, incoming, out))
+        return await self._until_left(receive, path, incoming, out)
+
+    async def _until_left(self, receive: Receive, path: Path, incoming: Incoming, out: "Outgoing") -> None:
+        """Answer, unless the client leaves meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine runs in one
+
+        def leave(_: object) -> None:
+            task.cancel()
+
         leaving = asyncio.ensure_future(receive())  # returns where the client leaves, or all has been sent
-        leaving.add_done_callback(lambda _: answering.cancel())
+        leaving.add_done_callback(leave)
         try:
-            await answering
+            await self._answer(path, incoming, out)
         except asyncio.CancelledError:
             if not leaving.done():
                 raise
+            task.uncancel()
         finally:
+            leaving.remove_done_callback(leave)
             leaving.cancel()
-        return None
 
     async def _answer(self, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         try:
@@ -130,5 +140,6 @@ def unknown(method: str, path: str) -> RequestError:
     """The refusal of a path or method that is not served."""
     others = sorted({known for known, served in PATHS if served == path})
     if others:
-        return RequestError(405, "invalid_request_error", f"{path} takes {', '.join(others)}, not {method}")
+        allow = ", ".join(others)
+        return RequestError(405, "invalid_request_error", f"{path} takes {allow}, not {method}", allow=allow)
     return RequestError(404, "invalid_request_error", f"nothing at {path[:200]!r}; see /openapi.json")

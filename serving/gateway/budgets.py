@@ -7,12 +7,12 @@ Redis that comes back empty is told what was spent before.
 """
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,13 @@ from router_model.serving.gateway.exchange import Exchange
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.ledger import DUST, Ledger, Place
 from router_model.serving.gateway.period import end_of, start_of
+from router_model.serving.gateway.spent import read_spent, write_spent
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 TICK_SECONDS = 1.0  # between two looks at what others spent
+NEWS_SECONDS = 0.005  # that what is spent waits for more to be told with it
 MOST_KEYS = 100  # of one exchange
 
 Held = tuple[Budget, Place, Ledger]
@@ -52,7 +54,7 @@ class Room:
         self._settled = True
         for ledger in self._ledgers:
             ledger.release(self._worst)
-            ledger.unsent += max(0.0, usd)
+            ledger.spent += max(0.0, usd)
         if self._ledgers:
             self._changed()
 
@@ -69,7 +71,8 @@ class Budgets:
     """The budgets of a gateway, as one of its workers keeps them.
 
     ``clock`` tells seconds since 1970; ``workers`` is how many of them share the budgets where Redis has not
-    told yet; ``since`` is what another file's budgets have seen, at a reload, with the requests in flight.
+    told yet; ``path`` is a file that keeps what was spent through a restart, where there is no Redis;
+    ``since`` is what another file's budgets have seen, at a reload, with the requests in flight.
 
     Raises:
         GatewayConfigError: two budgets of a tenant or a key have one period.
@@ -82,6 +85,7 @@ class Budgets:
         clock: Callable[[], float] = time.time,
         *,
         workers: int = 1,
+        path: Path | None = None,
         since: "Budgets | None" = None,
     ) -> None:
         self._budgets = {_name(budget): budget for budget in budgets}
@@ -93,26 +97,31 @@ class Budgets:
         self._worker: str = since._worker if since else secrets.token_hex(8)
         self._exchange = Exchange(redis, self._worker) if redis else None
         self._ledgers: dict[Place, Ledger] = since._ledgers if since else {}
-        self._lock: asyncio.Lock = (
-            since._lock if since else asyncio.Lock()
-        )  # one exchange at a time, or they overtake
+        # One exchange at a time, or they overtake each other.
+        self._lock: asyncio.Lock = since._lock if since else asyncio.Lock()
         self._changed = asyncio.Event()
+        self._path = None if redis else path
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """See what was spent, and go on looking once a second; without Redis there is nothing to do."""
-        if self._exchange and self._budgets:
-            await self._exchange_all(self._exchange)
-            self._task = asyncio.get_running_loop().create_task(self._keep(self._exchange))
+        """See what was spent; from then on look, and tell, at least once a second.
+
+        Raises:
+            GatewayConfigError: the file of what was spent cannot be read.
+        """
+        if self._path and self._path.exists() and not self._ledgers:
+            self._ledgers.update(read_spent(self._path))
+        if self._budgets and (self._exchange or self._path):
+            await self._tell()
+            self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def close(self) -> None:
-        """Tell Redis what is still to be told."""
+        """Tell what is still to be told."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        if self._exchange:
-            await self._exchange_all(self._exchange)
+            await self._tell()
 
     async def room(self, caller: Caller, worst_usd: float) -> Room:
         """Reserve ``worst_usd`` US dollars, which the request must not pass, in each budget of the caller.
@@ -141,7 +150,7 @@ class Budgets:
     def shares(self) -> dict[str, float]:
         """The share of each budget that is spent in its period, by "tenant:NAME:day" and the like."""
         return {
-            name: self._ledger(self._place(budget), budget.usd).spent / budget.usd
+            name: self._ledger(self._place(budget), budget.usd).all_spent / budget.usd
             for name, budget in self._budgets.items()
         }
 
@@ -177,11 +186,14 @@ class Budgets:
         what = f"the budget of {whose}, {budget.usd:g} US dollars a {budget.period},"
         now = self._clock()
         renews = end_of(budget.period, now)
-        if ledger.spent >= budget.usd - DUST:
-            message = (
-                f"{what} is spent; it renews at {datetime.fromtimestamp(renews, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        if ledger.all_spent >= budget.usd - DUST:
+            when = f"{datetime.fromtimestamp(renews, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            return RequestError(
+                429,
+                "insufficient_quota",
+                f"{what} is spent; it renews at {when}",
+                retry_after=max(1.0, renews - now),
             )
-            return RequestError(429, "insufficient_quota", message, retry_after=max(1.0, renews - now))
         message = f"{what} has no room for this request beside those in flight; send it when they are done"
         return RequestError(429, "insufficient_quota", message, retry_after=1.0)
 
@@ -198,30 +210,45 @@ class Budgets:
         return ledger
 
     def _over(self, past: Ledger) -> bool:
-        return past.idle if self._exchange else not past.in_flight
+        return not past.in_flight and not (self._exchange and past.news)
 
-    async def _keep(self, exchange: Exchange) -> None:
+    async def _keep(self) -> None:
+        """Tell news soon, and everything once a second."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
-            await self._exchange_all(exchange)
-            if exchange.cut_off:
-                await asyncio.sleep(TICK_SECONDS)
+            await self._tell()
+            try:
+                async with asyncio.timeout(TICK_SECONDS):  # `wait_for` of 3.11 may lose a cancellation
+                    while self._exchange:
+                        await self._changed.wait()
+                        await asyncio.sleep(NEWS_SECONDS)
+                        self._changed.clear()
+                        news = [place for place, ledger in self._ledgers.items() if ledger.news]
+                        if not await self._exchanged(self._exchange, news, whole=False):
+                            break
+                    await asyncio.sleep(TICK_SECONDS)
+            except TimeoutError:
+                continue
 
-    async def _exchange_all(self, exchange: Exchange) -> None:
-        self._changed.clear()
+    async def _tell(self) -> None:
         for budget in self._budgets.values():
             self._ledger(self._place(budget), budget.usd)
-        places = list(self._ledgers)
+        if self._exchange:
+            await self._exchanged(self._exchange, list(self._ledgers), whole=True)
+        elif self._path:
+            write_spent(self._path, self._ledgers)
+
+    async def _exchanged(self, exchange: Exchange, places: list[Place], *, whole: bool) -> bool:
+        """Exchange so many places; whether Redis was reached to the end."""
         for first in range(0, len(places), MOST_KEYS):
             async with self._lock:
                 some = [place for place in places[first : first + MOST_KEYS] if place in self._ledgers]
-                if not await exchange({place: self._ledgers[place] for place in some}):
-                    return
+                if not await exchange({place: self._ledgers[place] for place in some}, whole=whole):
+                    return False
+        return True
 
 
 def _lowered(budget: Budget, ledger: Ledger) -> float:
-    over = ledger.spent / budget.usd - budget.lower_from
+    over = ledger.all_spent / budget.usd - budget.lower_from
     return min(1.0, over / (1 - budget.lower_from)) if over > 0 and budget.lower_from < 1 else 0.0
 
 

@@ -103,7 +103,9 @@ class Capacity:
         if len(self._queues[longest]) <= len(self._queues[tier]) + 1:
             raise self._refusal(tier)
         self._waiting -= 1
-        self._queues[longest].pop().set_exception(self._refusal(longest))
+        place = self._queues[longest].pop()
+        if not place.done():  # its client may have left in this very turn
+            place.set_exception(self._refusal(longest))
 
     def _leave(self, tier: str) -> None:
         self.running[tier] -= 1

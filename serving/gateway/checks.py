@@ -30,7 +30,7 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _names(config: GatewayConfig) -> Iterator[str]:
-    for name in _repeated(tier.name for tier in config.tiers):
+    for name in _repeated(tier.name for tier in config.places):
         yield f"tiers: the tier {name!r} stands twice; name each once"
     for name in _repeated(provider.name for _, provider in config.providers()):
         yield f"tiers: the provider {name!r} stands twice; name each once in the file"
@@ -41,6 +41,11 @@ def _providers(config: GatewayConfig) -> Iterator[str]:
         for p, provider in enumerate(tier.providers):
             for fault in _provider(provider):
                 yield f"tiers[{t}].providers[{p}].{fault}"
+    for p, provider in enumerate(config.others):
+        for fault in _provider(provider):
+            yield f"others[{p}].{fault}"
+    if config.others and not config.allow_real_models:
+        yield "others: are reached by name alone, which allow_real_models forbids; leave out one of them"
 
 
 def _provider(provider: Provider) -> Iterator[str]:
@@ -135,10 +140,14 @@ def _shared(config: GatewayConfig) -> Iterator[str]:
 
 
 def _places(config: GatewayConfig) -> Iterator[str]:
-    if not config.router or "\0" in config.router:
+    if not _is_path(config.router):
         yield "router: give an artifact's path, or 'default'"
-    if config.traffic is not None and (not config.traffic.folder or "\0" in config.traffic.folder):
+    if config.traffic is not None and not _is_path(config.traffic.folder):
         yield "traffic.folder: give a folder's path"
     for origin in config.listen.origins:
         if not ORIGIN.fullmatch(origin):
             yield f"listen.origins: {origin!r:.80} is no origin; give scheme://host[:port], no path, or *"
+
+
+def _is_path(text: str) -> bool:
+    return text.isprintable() and text != ""  # a half of a surrogate pair is not printable

@@ -16,6 +16,7 @@ from router_model.files import read_file
 from router_model.settings import parse_settings
 
 MAX_CONFIG_BYTES = 1 << 20
+OTHERS = "others"  # where providers of no tier stand
 
 # A pattern's end is \Z, as $ lets a line feed through. Names travel in headers, so they are ASCII.
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:/@ -]+\Z")]
@@ -301,6 +302,7 @@ class GatewayConfig(Part, frozen=True):
     """The whole file.
 
     Attributes:
+        others: providers of no tier, which clients reach by name alone: embeddings, models beside the router.
         router: an artifact's path, relative to this file, or "default".
         tiers: cheapest first, each a tier of the router's ladder by its name.
         redis_url_env: the environment variable of the URL of the Redis that replicas share.
@@ -308,10 +310,12 @@ class GatewayConfig(Part, frozen=True):
         allow_real_models: whether a client may name a provider's model and so bypass the router.
         metrics_open: whether /metrics asks for no key.
         json_logs: whether logs are JSON, a line each.
+        log_requests: whether the log has a line for each request, without its text.
         spans: whether OpenTelemetry spans are made, where its SDK is installed.
     """
 
     tiers: Annotated[tuple[TierConfig, ...], Meta(min_length=1, max_length=16)]
+    others: Annotated[tuple[Provider, ...], Meta(max_length=64)] = ()
     router: str = "default"
     dial: Dial = Dial()
     listen: Listen = Listen()
@@ -328,6 +332,7 @@ class GatewayConfig(Part, frozen=True):
     allow_real_models: bool = True
     metrics_open: bool = False
     json_logs: bool = True
+    log_requests: bool = False
     spans: bool = False
 
     @classmethod
@@ -370,21 +375,28 @@ class GatewayConfig(Part, frozen=True):
 
         try:
             config = msgspec.convert(value, cls)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except msgspec.ValidationError as error:
             problem, _, place = str(error).partition(" - at ")
-            place = place.strip("`").removeprefix("$").lstrip(".") or "the file"
+            problem = problem[:1].lower() + problem[1:]
             raise GatewayConfigError(
-                f"{name}: {place}: {problem[:1].lower()}{problem[1:]}; docs/gateway.md lists every key"
+                f"{name}: {_place(place)}: {problem}; docs/gateway.md lists every key"
             ) from None
+        except (RecursionError, UnicodeEncodeError):
+            raise GatewayConfigError(f"{name}: nests deeply, or holds half of a surrogate pair") from None
         if found := [f"{name}: {fault}" for fault in faults(config)]:
             raise GatewayConfigError("\n".join(found))
         return config
 
     def providers(self) -> Iterator[tuple[str, Provider]]:
         """Each provider with the name of its tier, in the file's order."""
-        for tier in self.tiers:
+        for tier in self.places:
             for provider in tier.providers:
                 yield tier.name, provider
+
+    @property
+    def places(self) -> tuple[TierConfig, ...]:
+        """The tiers, and a last one for the providers of none."""
+        return (*self.tiers, TierConfig(OTHERS, self.others)) if self.others else self.tiers
 
     def secrets(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The keys of providers by the provider's name; those without a key are absent.
@@ -418,6 +430,13 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "Secret(...)"
+
+
+def _place(told: str) -> str:
+    """Where msgspec says that something is: "`$.tiers[0]`" or "`key` in `$.headers`", as people say it."""
+    inside = told.removeprefix("`key` in ")
+    path = inside.strip("`").removeprefix("$").lstrip(".") or "the file"
+    return path if inside == told else f"a key of {path}"
 
 
 def _printable(text: str) -> bool:

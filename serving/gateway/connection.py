@@ -98,7 +98,7 @@ class Connection(HttpToolsProtocol):
     def refuse(self, status: int) -> None:
         """Answer with ``status`` and close, unless that is done."""
         if self._refused or self.transport.is_closing():
-            return
+            return None
         self._refused = True
         if not self._quiet():
             return self.transport.abort()

@@ -1,16 +1,22 @@
 """The providers of a gateway's file, ready to be asked."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from math import ceil
 from time import monotonic
+from typing import Any
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.answer import Answer
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import GatewayConfig, Provider, Retry
 from router_model.serving.gateway.errand import Errand
+from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
-from router_model.serving.gateway.provider import Prices, Upstream, file_prices
+from router_model.serving.gateway.prices import Prices, prices_of
+from router_model.serving.gateway.provider import USUAL_OUTPUT, Mean, Upstream
+
+MOST_WARM_UPS = 16  # at once, to one provider
 
 
 class Dispatch:
@@ -38,7 +44,7 @@ class Dispatch:
         secrets: Mapping[str, str],
         since: "Dispatch | None" = None,
         *,
-        prices: Callable[[Provider], Prices] = file_prices,
+        prices: Callable[[Provider], Prices] = prices_of,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.config = config
@@ -46,30 +52,40 @@ class Dispatch:
         self._clock = clock
         self._pool = Pool(config.retry)
         self._warmth: asyncio.Task[None] | None = None
-        self._tiers: dict[str, list[Upstream]] = {tier.name: [] for tier in config.tiers}
-        for tier in config.tiers:
+        self._tiers: dict[str, list[Upstream]] = {tier.name: [] for tier in config.places}
+        before = since._outputs if since else {}
+        self._outputs: dict[str, Mean] = {
+            tier: before.get(tier) or Mean(USUAL_OUTPUT) for tier in self._tiers
+        }
+        self._forecasts = {tier.name: Forecast(clock) for tier in config.places}
+        for tier in config.places:
+            output = self._outputs[tier.name]
             for p in tier.providers:
-                before = since.upstreams.get(p.name) if since else None
-                if before is not None and before.provider.base_url != p.base_url:
-                    before = None
+                same = since.upstreams.get(p.name) if since else None
+                if same is not None and same.provider.base_url != p.base_url:
+                    same = None
                 speaker = _speaker(p, secrets.get(p.name), self._pool, config.retry)
-                upstream = Upstream(p, tier.name, speaker, prices(p), config, clock, before)
+                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same)
                 self.upstreams[p.name] = upstream
                 self._tiers[tier.name].append(upstream)
 
     async def open(self) -> None:
         """Be ready; the connections that the file wants ahead are made meanwhile, and kept."""
         await self._pool.open()
+        for upstream in self.upstreams.values():
+            upstream.closed = False
         self._warmth = asyncio.create_task(self._keep_warm())
 
     async def close(self, seconds: float = 0.0) -> None:
         """Close all connections, after answers that are under way had so many seconds to end."""
-        until = self._clock() + seconds
-        while self.flying and self._clock() < until:
-            await asyncio.sleep(0.02)
         if self._warmth is not None:
             self._warmth.cancel()
             await asyncio.gather(self._warmth, return_exceptions=True)
+        until = self._clock() + seconds
+        while self.flying and self._clock() < until:
+            await asyncio.sleep(0.02)
+        for upstream in self.upstreams.values():
+            upstream.closed = True
         await self._pool.close()
 
     @property
@@ -107,6 +123,7 @@ class Dispatch:
                 answered. Where a provider answered with an error, that answer is returned instead.
         """
         ways = self._ways(call, tiers, provider)
+        self._forecasts[ways[0][0].tier].add()
         return await Errand(call, ways, self.config.retry, deadline, self._clock).run()
 
     def _ways(self, call: Call, tiers: Iterable[str], name: str | None) -> list[list[Upstream]]:
@@ -129,9 +146,24 @@ class Dispatch:
 
     async def _keep_warm(self) -> None:
         while True:
-            ahead = ((u.speaker, u.provider.warm_connections) for u in self.upstreams.values())
-            await asyncio.gather(*(speaker.warm(n) for speaker, n in ahead if n))
+            ahead = [(u.speaker, u.provider.warm_connections) for u in self.upstreams.values()]
+            await asyncio.gather(*(speaker.warm(n) for speaker, n in ahead if n), *self._warm_ups())
             await asyncio.sleep(WARM_SECONDS)
+
+    def _warm_ups(self) -> list[Coroutine[Any, Any, None]]:
+        """Requests of one token to servers of one's own, as many as the forecast rise will have at once
+        more than now (Little's law)."""
+        if not self.config.capacity.warm_up:
+            return []
+        asks = []
+        for tier, upstreams in self._tiers.items():
+            forecast = self._forecasts[tier]
+            rise = forecast.rate(WARM_SECONDS) - forecast.rate()
+            own = [u for u in upstreams if u.own and not u.doubtful]
+            for upstream in own:
+                requests = min(MOST_WARM_UPS, ceil(rise * upstream.seconds.value / len(own)))
+                asks += [upstream.warm_up(WARM_SECONDS) for _ in range(requests)]
+        return asks
 
 
 def _speaker(provider: Provider, secret: str | None, pool: Pool, retry: Retry) -> Speaker:

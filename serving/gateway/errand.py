@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer
-from router_model.serving.gateway.answer_body import Body
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import Retry
+from router_model.serving.gateway.passage import Passage
 from router_model.serving.gateway.pool import Reply
 from router_model.serving.gateway.provider import Trip, Upstream
 from router_model.serving.gateway.retry import ELSEWHERE, FAULTS, error_event, jitter, retry_after
@@ -178,14 +178,15 @@ class Errand:
         self._paused = 0.0
         trip = upstream.begin(self.call)
         limit = min(self.retry.first_byte_seconds, self.deadline - trip.begun)
-        body: Body | None = None
+        body: Passage | None = None
         try:
             async with asyncio.timeout(limit):
                 reply = await upstream.speaker.ask(self.call)
-                body = Body(reply, trip, self.retry.idle_seconds, self.deadline)
+                body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
                 answer = _answer(reply, body, trip)
                 words = _judge(trip, reply)
                 head = await body.first()
+            trip.first_byte(stream=answer.stream and answer.status < 400)
             answer.first_byte_seconds = trip.first_byte_seconds
             if not answer.stream:
                 await body.hold()
@@ -242,7 +243,7 @@ def _judge(trip: Trip, reply: Reply) -> str:
     return f"status {status}"
 
 
-def _answer(reply: Reply, body: Body, trip: Trip) -> Answer:
+def _answer(reply: Reply, body: Passage, trip: Trip) -> Answer:
     upstream = trip.upstream
     return Answer(
         reply.status,
@@ -255,7 +256,7 @@ def _answer(reply: Reply, body: Body, trip: Trip) -> Answer:
     )
 
 
-def _drop(body: Body | None, tell: Callable[[], None]) -> None:
+def _drop(body: Passage | None, tell: Callable[[], None]) -> None:
     tell()
     if body is not None:
         body.close()

@@ -1,6 +1,11 @@
-"""What a worker and Redis tell each other of budgets, in one script that Redis runs as a whole."""
+"""What a worker and Redis tell each other of budgets, in one script that Redis runs as a whole.
+
+Each worker's spending stands under its own name and only ever rises, so that to tell it twice does no harm,
+and what a Redis has lost is told again by those who know it.
+"""
 
 import asyncio
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -19,34 +24,41 @@ KEEP_SECONDS = 33 * 86_400  # longer than any period
 TIMEOUT_SECONDS = 0.1  # that a request waits for Redis at most
 KEY = "{router-model:budget}"  # the braces keep all of them on one node of a cluster
 
-# Tells what this worker reserves and has spent, and answers what all have. An amount counts once, by its
-# sequence. "seen" puts right a Redis that has lost its data.
+# KEYS: a hash for each budget's period. ARGV: the worker, its life and the keys' in seconds, "1" to hear what
+# each of the others has spent; then for each key what this worker has reserved and spent, and what it knows
+# of the others. The answer for each key: spent and reserved by others, workers, and who spent how much.
 SCRIPT = """
-local worker, alive, keep, now = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(redis.call('TIME')[1])
-local answer = {}
-for i, key in ipairs(KEYS) do
-  local reserved, sequence, sent, seen = unpack(ARGV, 4 * i, 4 * i + 3)
-  local spent = math.max(tonumber(redis.call('HGET', key, 'spent') or 0), tonumber(seen))
-  if tonumber(sequence) > tonumber(redis.call('HGET', key, 'sequence:' .. worker) or 0) then
-    spent = spent + tonumber(sent)
+local worker, alive, keep, whole = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
+local now, answer = tonumber(redis.call('TIME')[1]), {}
+local function raise(key, name, amount)
+  if tonumber(amount) > tonumber(redis.call('HGET', key, 'spent:' .. name) or 0) then
+    redis.call('HSET', key, 'spent:' .. name, string.format('%.17g', amount))
   end
-  redis.call('HSET', key, 'spent', string.format('%.17g', spent), 'sequence:' .. worker, sequence,
-    'reserved:' .. worker, reserved .. ' ' .. (now + alive))
+end
+for i, key in ipairs(KEYS) do
+  local reserved, spent, known = unpack(ARGV, 3 * i + 2, 3 * i + 4)
+  raise(key, worker, spent)
+  for name, amount in pairs(cjson.decode(known)) do raise(key, name, amount) end
+  redis.call('HSET', key, 'reserved:' .. worker, reserved .. ' ' .. (now + alive))
   redis.call('EXPIRE', key, keep)
-  local others, workers, fields = 0, 0, redis.call('HGETALL', key)
+  local elsewhere, others, workers, by_worker = 0, 0, 0, {}
+  local fields = redis.call('HGETALL', key)
   for j = 1, #fields, 2 do
-    local name = string.match(fields[j], '^reserved:(.*)$')
-    if name then
+    local kind, name = string.match(fields[j], '^(%a+):(.*)$')
+    if kind == 'spent' and name ~= worker then
+      elsewhere = elsewhere + tonumber(fields[j + 1])
+      if whole then by_worker[#by_worker + 1] = name; by_worker[#by_worker + 1] = fields[j + 1] end
+    elseif kind == 'reserved' then
       local amount, ends = string.match(fields[j + 1], '^(%S+) (%S+)$')
       if tonumber(ends) < now then
-        redis.call('HDEL', key, fields[j], 'sequence:' .. name)
+        redis.call('HDEL', key, fields[j])
       else
         workers = workers + 1
         if name ~= worker then others = others + tonumber(amount) end
       end
     end
   end
-  answer[i] = {string.format('%.17g', spent), string.format('%.17g', others), workers}
+  answer[i] = {string.format('%.17g', elsewhere), string.format('%.17g', others), workers, by_worker}
 end
 return answer
 """
@@ -60,35 +72,47 @@ class Exchange:
         self._worker = worker
         self.cut_off = False
 
-    async def __call__(self, ledgers: Mapping[Place, Ledger]) -> bool:
-        """Tell what this worker's ledgers hold and put there what all do; whether Redis was reached.
+    async def __call__(self, ledgers: Mapping[Place, Ledger], *, whole: bool = False) -> bool:
+        """Tell what this worker's ledgers hold and put there what the others do; whether Redis was reached.
 
-        One at a time, or what is told later may arrive sooner.
+        ``whole`` also tells and hears who spent how much. One at a time, or what was told first may arrive
+        last.
         """
-        arguments: list[Any] = [self._worker, ALIVE_SECONDS, KEEP_SECONDS]
+        arguments: list[Any] = [self._worker, ALIVE_SECONDS, KEEP_SECONDS, int(whole)]
+        told = [(ledger.spent, ledger.reserved) for ledger in ledgers.values()]
         for ledger in ledgers.values():
-            ledger.send()
-            reserved = ledger.reserved + ledger.unsent  # what waits to be sent stays reserved until then
-            arguments += [repr(reserved), ledger.sequence, repr(ledger.sent), repr(ledger.seen)]
+            known = json.dumps(ledger.by_worker) if whole else "{}"
+            arguments += [repr(ledger.reserved), repr(ledger.spent), known]
         keys = [f"{KEY}:{name}:{start:.0f}" for name, start in ledgers]
         try:
-            answer = await asyncio.wait_for(self._script(keys=keys, args=arguments), TIMEOUT_SECONDS)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                answer = await self._script(keys=keys, args=arguments)
             heard = [_heard(part) for part in answer]
         except Exception as error:  # whatever a broken Redis does, requests go on
             if not self.cut_off:
-                logger.warning("budgets: no Redis (%s); each worker keeps to its share", one_line(error))
+                why = one_line(error) or type(error).__name__
+                logger.warning("budgets: no Redis (%s); each worker keeps to its share", why)
             self.cut_off = True
             return False
         if self.cut_off:
             logger.warning("budgets: Redis is back")
         self.cut_off = False
-        for ledger, part in zip(ledgers.values(), heard, strict=True):
-            ledger.arrived(*part)
+        for ledger, (ledger.told, ledger.published), part in zip(ledgers.values(), told, heard, strict=True):
+            elsewhere, others, workers, by_worker = part
+            ledger.elsewhere = max(ledger.elsewhere, elsewhere)  # less: it has lost what others tell it soon
+            ledger.others_reserved, ledger.workers = others, workers
+            ledger.by_worker |= by_worker
         return True
 
 
-def _heard(part: Any) -> tuple[float, float, int]:
-    seen, others, workers = float(part[0]), float(part[1]), int(part[2])
-    if not (0 <= seen < math.inf and 0 <= others < math.inf and workers >= 1):
+def _heard(part: Any) -> tuple[float, float, int, dict[str, float]]:
+    names, amounts = part[3][::2], part[3][1::2]
+    by_worker = {_text(name): float(amount) for name, amount in zip(names, amounts, strict=True)}
+    elsewhere, others, workers = float(part[0]), float(part[1]), int(part[2])
+    if workers < 1 or not all(0 <= amount < math.inf for amount in (elsewhere, others, *by_worker.values())):
         raise ValueError(f"amounts that cannot be: {part!r:.80}")
-    return seen, others, workers
+    return elsewhere, others, workers, by_worker
+
+
+def _text(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode()

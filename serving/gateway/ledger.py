@@ -1,6 +1,6 @@
 """What one budget's period has seen, as one worker knows it, and what it still allows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Place = tuple[str, float]  # a budget's name, such as "tenant:acme:day", and when its period began
 
@@ -13,35 +13,37 @@ class Ledger:
 
     Attributes:
         usd: the bound.
-        seen: spent by all, as last read from where it is kept.
-        others: reserved by the other workers, as last read.
-        workers: that share the budget, as last read, this one among them.
-        sent: an amount that is on its way there, under ``sequence``; 0 where none is.
-        unsent: spent since.
-        sequence: of the last amount that was sent; each counts once.
+        spent: by this worker.
+        told: of these, what the others know.
+        elsewhere: spent by others, as last heard.
         reserved: by this worker's requests in flight.
         in_flight: how many they are.
+        published: of ``reserved``, what the others know.
+        others_reserved: by those of the others, as last heard.
+        workers: that share the budget, as last heard, this one among them.
+        by_worker: what ``elsewhere`` is the sum of, as of the last second, to tell a store that lost it.
     """
 
     usd: float
-    seen: float = 0.0
-    others: float = 0.0
-    workers: int = 1
-    sent: float = 0.0
-    unsent: float = 0.0
-    sequence: int = 0
+    spent: float = 0.0
+    told: float = 0.0
+    elsewhere: float = 0.0
     reserved: float = 0.0
     in_flight: int = 0
+    published: float = 0.0
+    others_reserved: float = 0.0
+    workers: int = 1
+    by_worker: dict[str, float] = field(default_factory=dict)
 
     @property
-    def spent(self) -> float:
-        """Spent, as far as this worker knows."""
-        return self.seen + self.sent + self.unsent
+    def all_spent(self) -> float:
+        """Spent by all, as far as this worker knows."""
+        return self.spent + self.elsewhere
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is in flight or on its way."""
-        return not (self.in_flight or self.sent or self.unsent)
+    def news(self) -> bool:
+        """Whether there is something that the others do not know."""
+        return self.spent != self.told or self.reserved != self.published
 
     def hold(self, worst: float) -> None:
         """Reserve the most that a request may cost."""
@@ -58,23 +60,13 @@ class Ledger:
 
         Either all that is reserved fits under the bound, or nothing else is in flight and the bound is not
         reached: so all of it can be spent, and one request at most passes it. A worker that is ``alone``,
-        cut off from the others, has an equal share of what was left.
+        cut off from the others, has an equal share of what was left when it last heard.
         """
-        own = self.sent + self.unsent
-        left = self.usd - self.seen - self.others
+        left = self.usd - self.elsewhere - self.others_reserved - self.told
         if alone:
             left /= self.workers
-        if own + self.reserved <= left:
+        since = self.spent - self.told
+        if since + self.reserved <= left:
             return True
-        others = self.others > DUST and not alone
-        return self.in_flight == 1 and not others and own < left - DUST
-
-    def send(self) -> None:
-        """Put what was spent on its way, unless an earlier amount still is."""
-        if not self.sent and self.unsent:
-            self.sent, self.unsent = self.unsent, 0.0
-            self.sequence += 1
-
-    def arrived(self, seen: float, others: float, workers: int) -> None:
-        """Take over what is known where it is kept; what was sent is part of it."""
-        self.seen, self.others, self.workers, self.sent = seen, others, workers, 0.0
+        others = self.others_reserved > DUST and not alone
+        return self.in_flight == 1 and not others and since < left - DUST

@@ -15,6 +15,8 @@ MODEL = {
     "description": "`auto`, `auto:quality=0.97`, `auto:budget=0.4`, `tier:NAME`, a provider or a model.",
     "examples": ["auto"],
 }
+MESSAGES = {"description": "The conversation.", "type": "array", "minItems": 1, "items": {"type": "object"}}
+TEXT_OR_MESSAGES = {"description": "A text, or messages.", "anyOf": [{"type": "string"}, MESSAGES]}
 SHAPES: dict[str, tuple[str, str, Schema]] = {
     "/v1/chat/completions": ("OpenAI's chat completions", "messages", {"role": "user", "content": "Hello"}),
     "/v1/responses": ("OpenAI's responses", "input", {"role": "user", "content": "Hello"}),
@@ -162,14 +164,12 @@ def _call(path: str, what: str, body: Schema, example: Schema) -> Schema:
 def _calls() -> Schema:
     calls: Schema = {}
     for path, (what, key, message) in SHAPES.items():
-        texts = {"description": "A text, or messages.", "type": ["string", "array"]}
-        listed = {"description": "The conversation.", "type": "array", "minItems": 1}
         schema = {
             "type": "object",
             "required": ["model", key],
             "properties": {
                 "model": MODEL,
-                key: texts if key == "input" else listed,
+                key: TEXT_OR_MESSAGES if key == "input" else MESSAGES,
                 "stream": {"type": "boolean"},
             },
         }
@@ -194,7 +194,12 @@ def _post(name: str, summary: str, body: Schema, answer: Schema) -> Schema:
 
 
 def _document() -> Schema:
-    routed = {"type": "object", "description": "The body of a call of any shape, with or without `model`."}
+    routed = {
+        "type": "object",
+        "description": "The body of a call of any shape, with or without `model`.",
+        "properties": {"model": MODEL, "messages": MESSAGES, "input": TEXT_OR_MESSAGES},
+        "anyOf": [{"required": ["messages"]}, {"required": ["input"]}],
+    }
     text = {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     open_to_all: Schema = {"security": []}
     own: Schema = {

@@ -60,6 +60,8 @@ class Outgoing:
         headers = [(b"content-type", b"application/json")]
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        if error.allow:
+            headers.append((b"allow", error.allow.encode()))
         if error.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         if close:  # the rest of its body is not read

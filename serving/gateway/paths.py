@@ -57,10 +57,8 @@ def calling(endpoint: Endpoint) -> Path:
             yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
             yield told
             return
-        details = incoming.headers.get("x-router-details", "") in ("1", "true")
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
-        control = incoming.headers.get("cache-control", "")
-        turn = Turn(state, call, incoming.caller, incoming.id, details, control)
+        turn = Turn(state, call, incoming.caller, incoming.id, incoming.headers)
         async with aclosing(turn.run()) as pieces:
             async for piece in pieces:
                 yield piece

@@ -43,6 +43,7 @@ class Planner:
 
     Attributes:
         router: the router; its ladder holds every tier of the gateway, which may lack some.
+        words: what a client may name: tiers, and models and providers where the file allows it.
         dial: of requests that name none.
         explore: share of ``auto`` requests whose tier is drawn at random.
         upwards: whether stronger tiers follow the choice.
@@ -50,6 +51,7 @@ class Planner:
     """
 
     router: Router
+    words: frozenset[str]
     dial: Dial
     explore: float = 0.0
     upwards: bool = True
@@ -66,6 +68,9 @@ class Planner:
             RequestError: no tier can take it, or the tier asked for cannot.
         """
         asked = call.asked
+        if call.endpoint == "embeddings" and asked.model is None:
+            what = "name a model of embeddings: vectors of two models cannot be compared, so none is picked"
+            raise RequestError(400, "invalid_request_error", what, param="model")
         if not able:
             raise self._unable(call, asked)
         if asked.tier is not None:
@@ -107,6 +112,10 @@ class Planner:
         return tuple(able[place:]) if self.upwards else (tier,)
 
     def _unable(self, call: Call, asked: Asked) -> RequestError:
+        named = asked.model or asked.tier
+        if named and named not in self.words:
+            what = f"no model or tier {named!r} here; /v1/models lists them"
+            return RequestError(404, "model_not_found", what, param="model")
         needs = ", ".join(sorted(call.needs)) or "text"
         what = "model here"
         if asked.tier or asked.model:

@@ -77,12 +77,17 @@ class Pool:
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._session: aiohttp.ClientSession | None = None
+        self.replies: set[Reply] = set()  # that have not been let go of
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The open session."""
+        """The open session.
+
+        Raises:
+            UpstreamError: it is closed.
+        """
         if self._session is None:
-            raise RuntimeError("the dispatch is not open")
+            raise UpstreamError("the gateway's connections are closed")
         return self._session
 
     async def open(self) -> None:
@@ -100,10 +105,13 @@ class Pool:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close all connections; who still reads an answer gets an error, which the session alone would
+        not tell."""
+        for reply in list(self.replies):
+            reply.fail(UpstreamError("the gateway's connections are closed"))
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 class Http:
@@ -137,7 +145,9 @@ class Http:
 
     async def _post(self, url: URL, headers: Mapping[str, str], raw: bytes) -> Reply:
         response = await self._pool.session.post(url, data=raw, headers=headers, allow_redirects=False)
-        return _HttpReply(self._name, response)
+        reply = _HttpReply(self._name, response, self._pool)
+        self._pool.replies.add(reply)
+        return reply
 
     async def warm(self, connections: int) -> None:
         """Open connections by requests that cost nothing and bear no key; see `Speaker`."""
@@ -152,8 +162,9 @@ class Http:
 
 
 class _HttpReply:
-    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, name: str, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._name = name
+        self._pool = pool
         self._response = response
         self._content = response.content
         self.status = response.status
@@ -190,6 +201,7 @@ class _HttpReply:
         self._response.close()
 
     def close(self) -> None:
+        self._pool.replies.discard(self)
         if self._content.is_eof():
             self._response.release()
         else:

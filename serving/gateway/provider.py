@@ -1,39 +1,38 @@
 """One provider of a tier, as the dispatch sees it: what it takes, what it asks, how it has been doing."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
+import msgspec
+
+from router_model.errors import UpstreamError
+from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.breaker import Circuit
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import GatewayConfig, Provider
 from router_model.serving.gateway.percentile import Standing
 from router_model.serving.gateway.pool import Speaker
+from router_model.serving.gateway.prices import Prices
 from router_model.serving.gateway.rates import Rates, Slice
 from router_model.serving.gateway.usage import Usage
 
 USUAL_OUTPUT = 256.0  # tokens of an answer, before any was seen
+USUAL_SECONDS = 1.0
+NEWEST = 0.05  # weight of the newest call in both means
+ONE_TOKEN = {"model": "warm-up", "messages": [{"role": "user", "content": "."}], "max_tokens": 1}
 
 
-class Prices(Protocol):
-    """What a provider asks."""
+@dataclass(slots=True)
+class Mean:
+    """A moving mean, in which the newest counts most."""
 
-    def cost_usd(self, usage: Usage) -> float:
-        """US dollars for so many tokens."""
+    value: float
 
-
-@dataclass(frozen=True, slots=True)
-class _FilePrices:
-    input: float
-    output: float
-
-    def cost_usd(self, usage: Usage) -> float:
-        return (usage.input * self.input + usage.output * self.output) / 1e6
-
-
-def file_prices(provider: Provider) -> Prices:
-    """The plain prices of the file; 0 where it names none."""
-    return _FilePrices(provider.input_usd_per_million or 0.0, provider.output_usd_per_million or 0.0)
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self.value += NEWEST * (value - self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,12 @@ class Upstream:
         tier: that it answers for.
         speaker: asks it.
         prices: what it asks.
+        output: tokens of an answer, a mean that all of the tier share: what one provider happened to be
+            asked makes it no cheaper than another.
         health: shared with the upstream of the same name and place before a reload.
         flying: calls that are under way.
+        seconds: that an answer takes.
+        closed: whether the dispatch closes its connections: what fails now is not the provider's fault.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Upstream:
         tier: str,
         speaker: Speaker,
         prices: Prices,
+        output: Mean,
         config: GatewayConfig,
         clock: Callable[[], float],
         since: "Upstream | None" = None,
@@ -79,7 +83,9 @@ class Upstream:
         self.prices = prices
         self.clock = clock
         self.flying = 0
-        self._output: float = since._output if since else USUAL_OUTPUT
+        self.closed = False
+        self.seconds: Mean = since.seconds if since else Mean(USUAL_SECONDS)
+        self.output = output
         self.health: Health = _health(provider, config, clock, since.health if since else None)
 
     def takes(self, call: Call) -> bool:
@@ -93,7 +99,7 @@ class Upstream:
 
     def expected(self, call: Call) -> Usage:
         """Tokens that the call is likely to take: its input, and an answer as long as the last were."""
-        output = self._output if call.endpoint != "embeddings" else 0.0
+        output = self.output.value if call.endpoint != "embeddings" else 0.0
         most = call.output_tokens or output
         return Usage(call.input_tokens, int(min(output, most)), estimated=True)
 
@@ -112,16 +118,31 @@ class Upstream:
     @property
     def doubtful(self) -> bool:
         """Whether the next call to it is one that sees whether it has recovered."""
-        return self.health.standing.out or self.health.circuit.state != "closed"
+        standing = self.health.standing
+        return self.health.circuit.state != "closed" or (standing.out and not standing.last())
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a server of one's own, as far as can be told: one that asks for no key."""
+        return self.provider.api_key_env is None and self.provider.shape == "openai"
+
+    async def warm_up(self, seconds: float) -> None:
+        """Have it make one token, so that its model is in memory; what comes of it is not looked at."""
+        raw = msgspec.json.encode(ONE_TOKEN)
+        call = Call("chat", raw, ONE_TOKEN, Asked("warm-up"), False, frozenset(), 1, 1)
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                reply = await self.speaker.ask(call)
+                try:
+                    while await reply.read():
+                        pass
+                finally:
+                    reply.close()
 
     def begin(self, call: Call) -> "Trip":
         """A call goes to it."""
         usage = self.expected(call)
         return Trip(self, usage.input + usage.output)
-
-    def seen_output(self, tokens: int) -> None:
-        """An answer had so many tokens."""
-        self._output += 0.05 * (tokens - self._output)
 
 
 class Trip:
@@ -139,16 +160,19 @@ class Trip:
         health.standing.asked()
         upstream.flying += 1
 
-    def first_byte(self) -> None:
-        """The answer began."""
+    def first_byte(self, *, stream: bool) -> None:
+        """The answer began; only of a stream does that say how quick the provider is."""
         self.first_byte_seconds = self.upstream.clock() - self.begun
-        self.upstream.health.standing.add_first_byte(self.first_byte_seconds)
+        if stream:
+            self.upstream.health.standing.add_first_byte(self.first_byte_seconds)
 
     def success(self) -> None:
         """The answer came whole, and is of a kind that the wish for latency speaks of."""
         if self._end():
+            seconds = self.upstream.clock() - self.begun
+            self.upstream.seconds.add(seconds)
             self.upstream.health.circuit.success(self._turn)
-            self.upstream.health.standing.add_total(self.upstream.clock() - self.begun)
+            self.upstream.health.standing.add_total(seconds)
 
     def alive(self) -> None:
         """It answered that the request is at fault."""
@@ -157,7 +181,9 @@ class Trip:
 
     def failure(self, rest: float | None = None) -> None:
         """It failed, and perhaps asked to be left alone for some seconds."""
-        if self._end():
+        if self.upstream.closed:
+            self.leave()
+        elif self._end():
             self.upstream.health.circuit.failure(self._turn)
             if rest is not None:
                 self.upstream.health.circuit.rest(rest)
@@ -171,7 +197,7 @@ class Trip:
         """What the call took after all; heard once."""
         if self._slice is not None:
             self.upstream.health.rates.correct(self._slice, usage.input + usage.output - self._tokens)
-            self.upstream.seen_output(usage.output)
+            self.upstream.output.add(usage.output)
             self._slice = None
 
     def _end(self) -> bool:

@@ -23,7 +23,8 @@ from router_model.errors import GatewayConfigError, RouterModelError
 from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
-from router_model.serving.gateway.logs import set_up_logs
+from router_model.serving.gateway.logs import log_to
+from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.state import Lasting, Private, build
 
 logger = logging.getLogger(__name__)
@@ -90,9 +91,12 @@ def work(service: Service, bound: socket.socket) -> None:
 
 
 async def _work(service: Service, bound: socket.socket) -> None:
-    lasting = Lasting(service.private, service.told)
-    state = await build(GatewayConfig.read(service.path), lasting)
-    set_up_logs(state.config.json_logs)
+    config = GatewayConfig.read(service.path)
+    log_to(as_json=config.json_logs, secrets=config.secrets(os.environ).values())
+    lasting = Lasting(service.private, service.told, service.path.with_suffix(".spent"))
+    if config.spans:
+        lasting.spans = Spans.to_collector()
+    state = await build(config, lasting)
     lasting.siblings.open()
     app = App(state, dry=service.dry)
     server = Server(
@@ -105,6 +109,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(state.config.limits.stop_seconds),
         )
@@ -116,17 +121,18 @@ async def _work(service: Service, bound: socket.socket) -> None:
         reloading.cancel()
         await app.state.close()
         await lasting.siblings.close()
+        lasting.spans.close()
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which raises a signal again once it has stopped: that would end the process before what the
-    server answered from is closed."""
+    """uvicorn's, which when it has stopped does not raise the signal again: there is more to close."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals that stop it."""
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stop, self.handle_exit)
+        """Stop at SIGTERM and SIGINT; a second SIGINT does not wait for answers."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
 
 
@@ -160,8 +166,10 @@ class Reloads:
             self.app.state = await build(GatewayConfig.read(self.path), self.lasting, old)
         except RouterModelError as error:
             logger.error("reload refused, the old one goes on: %s", error)
+            self.lasting.metrics.count("reloads_total", "refused")
             return
         logger.info("reloaded %s", self.path)
+        self.lasting.metrics.count("reloads_total", "done")
         closing = asyncio.create_task(old.close(self.app.state))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -10,10 +10,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from router_model.errors import GatewayConfigError, MissingExtraError, RequestError
+from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Accounts
-from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.budgets import Budgets
 from router_model.serving.gateway.cache.cache import Cache
 from router_model.serving.gateway.call import Call
@@ -26,6 +25,7 @@ from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.siblings import Siblings
+from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
@@ -57,10 +57,13 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
+        spent: file that keeps what was spent of budgets through a restart.
     """
 
-    def __init__(self, private: Private, folder: Path | None = None) -> None:
+    def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
         self.private = private
+        self.spent = spent
+        self.spans = Spans()
         self.accounts = Accounts(time.time())
         self.metrics = Metrics()
         self.feedback = Feedback()
@@ -112,34 +115,15 @@ class State:
         return self.lasting.feedback
 
     def able(self, call: Call) -> list[str]:
-        """Names of the tiers that can take the call, cheapest first; of one model where it names that.
-
-        Raises:
-            RequestError: 404, there is no such tier or model here.
-        """
-        self._known(call.asked)
+        """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
+        if wanted is not None and wanted not in self.planner.words:
+            return []
         return [
             tier.name
-            for tier in self.config.tiers
+            for tier in (self.config.places if wanted else self.config.tiers)
             if any(wanted in (None, p.name, p.model) for p in self.dispatch.able(call, tier.name))
         ]
-
-    def _known(self, asked: Asked) -> None:
-        if asked.tier is not None:
-            there = any(tier.name == asked.tier for tier in self.config.tiers)
-        elif asked.model is not None:
-            named = any(asked.model in (p.name, p.model) for _, p in self.config.providers())
-            there = named and self.config.allow_real_models
-        else:
-            return
-        if not there:
-            raise RequestError(
-                404,
-                "model_not_found",
-                f"there is no {asked.word!r} here; /v1/models lists what 'model' takes",
-                param="model",
-            )
 
     def worst_usd(self, call: Call, able: list[str]) -> float:
         """US dollars that the call costs at most: the dearest provider, with the longest answer."""
@@ -192,13 +176,15 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         return getattr(since, part) if alike else None
 
     redis = kept("redis", "redis_url_env") or connect(config)
-    tiers = [tier.name for tier in config.tiers]
-    capacity = kept("capacity", "capacity", "tiers") or Capacity(config.capacity, tiers)
+    places = [tier.name for tier in config.places]
+    capacity = kept("capacity", "capacity", "places") or Capacity(config.capacity, places)
     cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
     budgets = kept("budgets", "budgets", "redis_url_env")
     if budgets is None:
         before = since.budgets if since else None
-        budgets = Budgets(config.budgets, redis, workers=config.listen.workers, since=before)
+        budgets = Budgets(
+            config.budgets, redis, workers=config.listen.workers, path=lasting.spent, since=before
+        )
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
@@ -210,7 +196,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     await dispatch.open()
     return State(
         config=config,
-        planner=Planner(router, config.dial, explore, config.retry.upwards),
+        planner=Planner(router, words(config), config.dial, explore, config.retry.upwards),
         dispatch=dispatch,
         capacity=capacity,
         cache=cache,
@@ -221,6 +207,12 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         redis=redis,
         lasting=lasting,
     )
+
+
+def words(config: GatewayConfig) -> frozenset[str]:
+    """What ``model`` may name: tiers, and models and providers where the file allows it."""
+    named = [word for _, provider in config.providers() for word in (provider.name, provider.model)]
+    return frozenset([*(tier.name for tier in config.tiers), *(named if config.allow_real_models else [])])
 
 
 def load_router(config: GatewayConfig) -> Router:

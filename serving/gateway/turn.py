@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
@@ -15,9 +15,10 @@ from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.events import Events
 from router_model.serving.gateway.keys import Caller
+from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
 from router_model.serving.gateway.state import State
-from router_model.serving.gateway.usage import StreamUsage, Usage
+from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
@@ -48,16 +49,14 @@ class Turn:
     Attributes:
         state: the gateway as it was when the call came; a reload does not touch it.
         call, caller, id: the request.
-        details: whether the client asked how the decision came about.
-        control: its ``cache-control``.
+        headers: of the client, names in lower case.
     """
 
     state: State
     call: Call
     caller: Caller
     id: str
-    details: bool = False
-    control: str = ""
+    headers: Mapping[str, str]
     _time: float = field(default_factory=time.time)
     _began: float = field(default_factory=time.perf_counter)
     _status: int = CLIENT_LEFT
@@ -75,7 +74,9 @@ class Turn:
             UpstreamError: after it: the answer is cut.
         """
         try:
-            found = await self.state.cache.look(self.call, self.caller.tenant, self.control)
+            found = await self.state.cache.look(
+                self.call, self.caller.tenant, self.headers.get("cache-control", "")
+            )
             pieces = self._kept(found) if isinstance(found, Kept) else self._asked(found)
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -100,14 +101,22 @@ class Turn:
         state, call = self.state, self.call
         with flight or nullcontext():
             able = state.able(call)
-            room = await state.budgets.room(self.caller, state.worst_usd(call, able))
+            worst_usd = state.worst_usd(call, able) if state.config.budgets else 0.0
+            room = await state.budgets.room(self.caller, worst_usd)
             try:
-                self._plan = plan = state.planner.plan(call, able, room.lowered)
+                self._plan = plan = self._planned(able, room.lowered)
                 async with state.capacity.room(plan.tier), aclosing(self._sent(plan, flight)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
                 await room.settle(self._cost_usd)
+
+    def _planned(self, able: list[str], lowered: float) -> Plan:
+        began = time.perf_counter()
+        plan = self.state.planner.plan(self.call, able, lowered)
+        if plan.decision is not None:
+            self.state.metrics.observe("decision_seconds", seconds=time.perf_counter() - began)
+        return plan
 
     async def _sent(self, plan: Plan, flight: Flight | None) -> Pieces:
         deadline = time.monotonic() + self.state.config.limits.request_seconds
@@ -138,24 +147,36 @@ class Turn:
                     yield whole
             if rest := events.rest():
                 yield rest
+        except UpstreamError:
+            if events.torn:  # end it, for the event of the error that follows
+                yield b"\n\n"
+            raise
         finally:
             self._count(answer, counted.usage(self.call))
 
     async def _whole(self, answer: Answer) -> Pieces:
         """An answer that is no stream: read to its end first, so that the headers can tell its cost."""
         head = [*answer.headers, *self._about(answer)]
-        counted = StreamUsage(self.call.endpoint, header(answer, b"content-encoding"))
         body = bytearray()
         async for chunk in answer.chunks:
-            counted.feed(chunk)
             body += chunk
             if len(body) > MOST_BUFFERED:
                 raise UpstreamError(f"{answer.provider.name}: its answer is over {MOST_BUFFERED} bytes long")
         if answer.status == 200:
-            self._count(answer, counted.usage(self.call))
+            self._count(answer, self._usage_of(bytes(body), header(answer, b"content-encoding")))
             head.append((b"x-router-cost-usd", f"{self._cost_usd:.9f}".encode()))
         yield Head(answer.status, head)
         yield bytes(body)
+
+    def _usage_of(self, body: bytes, encoding: str) -> Usage:
+        """What a whole answer says of its tokens, or else an estimate."""
+        endpoint = self.call.endpoint
+        told = usage_of(endpoint, body, encoding)
+        if told and (told.output or endpoint == "embeddings"):
+            return told
+        counted = StreamUsage(endpoint, encoding)  # estimates what was not told
+        counted.feed(body)
+        return counted.usage(self.call)
 
     def _count(self, answer: Answer, usage: Usage) -> None:
         self._usage = usage
@@ -169,7 +190,7 @@ class Turn:
             (b"x-router-model", answer.provider.model.encode()),
             (b"x-router-provider", answer.provider.name.encode()),
         ]
-        if self.details and self._plan:
+        if self._plan and self.headers.get("x-router-details", "") in ("1", "true"):
             decision = self._plan.decision
             told = {
                 "asked": self.call.asked.word,
@@ -210,9 +231,13 @@ class Turn:
             seconds=time.perf_counter() - self._began,
             first_byte_seconds=answer.first_byte_seconds if answer else 0.0,
             asked=self.call.asked.word,
+            session=self.headers.get("x-router-session"),
         )
         state.accounts.add(entry)
         state.metrics.add(entry)
+        state.lasting.spans.add(entry, self.headers.get("traceparent"))
+        if state.config.log_requests:
+            log_entry(entry)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
             state.feedback.remember(entry)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 10**9
 HEAD_BYTES = TAIL_BYTES = 16 << 10
+MAX_MARKS = 64  # that are tried
+PIECE = 256 << 10
 MAX_INFLATED = 64 << 20
 CHARACTERS_PER_TOKEN = 4
 
@@ -25,7 +27,7 @@ OBJECT = re.compile(rb"\s*:\s*\{")
 # The texts of an answer, in the pieces of a stream or whole; each is a JSON string.
 TEXTS = re.compile(
     rb'"(?:content|text|delta|arguments|partial_json|thinking|reasoning|reasoning_content|refusal)"\s*:\s*'
-    rb'"((?:[^"\\]+|\\.)*+)',
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)',
     re.DOTALL,
 )
 SCAN = json.JSONDecoder()
@@ -142,7 +144,10 @@ class StreamUsage:
 def _told(endpoint: "Endpoint", text: bytes) -> Iterator[dict[str, Any]]:
     """Objects under a "usage" that count tokens, the last first; a schema may have a key of that name too."""
     end = len(text)
-    while (end := text.rfind(MARK, 0, end)) >= 0:
+    for _ in range(MAX_MARKS):
+        end = text.rfind(MARK, 0, end)
+        if end < 0:
+            return
         found = OBJECT.match(text, end + len(MARK))
         if found is None or text[end - 1 : end] == b"\\":
             continue
@@ -219,7 +224,7 @@ class _Inflater:
     def __call__(self, chunk: bytes) -> Iterator[bytes]:
         try:
             while chunk and self._left > 0:
-                piece = self._stream.decompress(chunk, HEAD_BYTES)
+                piece = self._stream.decompress(chunk, PIECE)
                 self._left -= len(piece)
                 chunk = self._stream.unconsumed_tail
                 yield piece

@@ -120,7 +120,7 @@ def test_paths_in_the_file_start_where_the_file_is(tmp_path: Path, monkeypatch: 
         ("tiers.0.providers.0.base_url", "ftp://a/v1", "base_url: expected `str` matching"),
         ("tiers.0.providers.0.headers", {"a b": "c"}, "headers: 'a b' is no header's name"),
         ("tiers.0.providers.0.headers", {"A": "c", "a": "c"}, "headers: 'a' stands twice"),
-        ("tiers.0.providers.0.headers", {"a": "b\r\nc: d"}, "headers.a: holds a line break"),
+        ("tiers.0.providers.0.headers", {"a": "sesame\r\nc: d"}, "headers.a: holds a line break"),
         ("tiers.0.providers.0.headers", {"a": "€"}, "headers.a: holds"),
         ("tiers.0.providers.0.headers", {"Authorization": "x"}, "headers: 'Authorization' is set by the"),
         ("tiers.0.providers.0.prices", "gpt-4o", "prices: give 'prices' or prices in US dollars, not both"),

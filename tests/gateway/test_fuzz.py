@@ -44,14 +44,34 @@ def send(gateway: Any, key: str) -> Iterator[Send]:
     assert "Traceback" not in gateway.log.read_text("utf-8", "replace")
 
 
-PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/route"]
-MODELS = ["auto", "auto:quality=0.9", "auto:budget=0.2", "tier:small", "small", "large-openai", "large-anthropic"]
+PATHS = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/messages",
+    "/v1/route",
+]
+MODELS = [
+    "auto",
+    "auto:quality=0.9",
+    "auto:budget=0.2",
+    "tier:small",
+    "small",
+    "large-openai",
+    "large-anthropic",
+]
 PART = {"type": "text", "text": "Hello"}
 TOOL = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}
 VALUES = {
     "model": MODELS,
     "messages": [[{"role": "user", "content": "Hi"}], [{"role": "user", "content": [PART]}]],
-    "input": ["Hi", ["a", "b"], [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}], [1, 2]],
+    "input": [
+        "Hi",
+        ["a", "b"],
+        [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+        [1, 2],
+    ],
     "prompt": ["Once", ["a", "b"], [1, 2, 3]],
     "system": ["Be brief.", [PART]],
     "instructions": ["Be brief."],
@@ -66,11 +86,25 @@ VALUES = {
     "metadata": [{"session": "s"}],
     "user": ["u"],
 }
-WORDS = ["role", "content", "type", "text", "image_url", "url", "source", "data", "tool_calls", "function", "properties"]
+WORDS = [
+    "role",
+    "content",
+    "type",
+    "text",
+    "image_url",
+    "url",
+    "source",
+    "data",
+    "tool_calls",
+    "function",
+    "properties",
+]
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(WORDS),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=6), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=6), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -81,7 +115,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name, sound in VALUES.items():
         chance = draw(st.integers(0, 9))
-        if name in ("model", "messages", "input", "prompt") and chance < 7 or chance < 2:
+        if (name in ("model", "messages", "input", "prompt") and chance < 7) or chance < 2:
             body[name] = draw(st.sampled_from(sound))
         elif chance == 9:
             body[name] = draw(values)
@@ -118,12 +152,32 @@ def test_any_bytes(send: Send, path: str, body: dict[str, Any], data: st.DataObj
     is_answer(path, *send(path, bytes(raw)))
 
 
-NAMES = ["accept", "accept-encoding", "cache-control", "content-type", "idempotency-key", "traceparent", "user-agent"]
-NAMES += ["x-router-details", "anthropic-beta", "origin", "te", "range", "if-none-match", "x-http-method-override"]
+NAMES = [
+    "accept",
+    "accept-encoding",
+    "cache-control",
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    "user-agent",
+]
+NAMES += [
+    "x-router-details",
+    "anthropic-beta",
+    "origin",
+    "te",
+    "range",
+    "if-none-match",
+    "x-http-method-override",
+]
 
 
 @usual
-@given(st.dictionaries(st.sampled_from(NAMES), st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]))))
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES), st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]))
+    )
+)
 def test_any_headers(send: Send, headers: dict[str, str]) -> None:
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}).encode()
     is_answer("/v1/chat/completions", *send("/v1/chat/completions", body, **headers))
@@ -139,7 +193,9 @@ def test_any_feedback(send: Send, value: Any) -> None:
 @given(data=st.data())
 def test_any_bytes_on_a_connection(gateway: Any, key: str, data: st.DataObject) -> None:
     body = b'{"model":"auto","messages":[]}'
-    head = f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\ntransfer-encoding: identity\r\n\r\n"
+    head = (
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\ntransfer-encoding: identity\r\n\r\n"
+    )
     raw = bytearray(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n" + head.encode() + body)
     for _ in range(data.draw(st.integers(0, 5))):
         at = data.draw(st.integers(0, len(raw)))
@@ -154,6 +210,12 @@ def test_any_bytes_on_a_connection(gateway: Any, key: str, data: st.DataObject) 
         except OSError:  # it was cut off, as it may be
             pass
     assert not said or said.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), said
+
+
+def test_the_document_is_served(send: Send) -> None:
+    status, _, said = send("/openapi.json", b"", "GET")
+    assert status == 200
+    assert json.loads(said) == json.loads(json.dumps(DOCUMENT))
 
 
 @pytest.fixture(scope="module")
@@ -182,12 +244,6 @@ def test_what_the_published_document_allows_and_what_it_does_not(
     run()
 
 
-def test_the_document_is_served(send: Send) -> None:
-    status, _, said = send("/openapi.json", b"", "GET")
-    assert status == 200
-    assert json.loads(said) == json.loads(json.dumps(DOCUMENT))
-
-
 def test_many_at_once(gateway: Any, send: Send, key: str) -> None:
     """Clients of every kind beside each other: each gets its own answer."""
     wrong: list[str] = []
@@ -196,7 +252,11 @@ def test_many_at_once(gateway: Any, send: Send, key: str) -> None:
         with closing(http.client.HTTPConnection(gateway.host, gateway.port, timeout=20)) as connection:
             for turn in range(10):
                 word = f"word-{number}-{turn}"
-                body = {"model": "large", "messages": [{"role": "user", "content": "Hi"}], "tools": [tool(word)]}
+                body = {
+                    "model": "large",
+                    "messages": [{"role": "user", "content": "Hi"}],
+                    "tools": [tool(word)],
+                }
                 body["stream"] = bool(turn % 2)
                 raw = json.dumps(body).encode()
                 connection.request("POST", "/v1/chat/completions", raw, {"authorization": f"Bearer {key}"})

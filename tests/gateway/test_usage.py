@@ -232,8 +232,16 @@ def test_little_is_kept_of_a_long_stream() -> None:
     assert kept < 40_000
 
 
+def test_many_marks_cost_little_and_hide_nothing_before_them() -> None:
+    usage = StreamUsage("chat")
+    usage.feed(b'{"usage":' * 1_000_000)
+    assert usage.usage(call_for()).estimated
+    tools = [{"parameters": {"properties": {"usage": {"type": "string"}}}}] * 20
+    assert counted("responses", json.dumps({"usage": RESPONSES, "tools": tools}).encode()) == TOLD
+
+
 def test_a_bomb_is_not_inflated_whole() -> None:
-    bomb = gzip.compress(bytes(200 << 20), 9)
+    bomb = gzip.compress(bytes(80 << 20), 1)
     usage = StreamUsage("chat", "gzip")
     usage.feed(bomb)
     assert usage.bytes <= 65 << 20

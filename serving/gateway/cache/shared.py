@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 log = logging.getLogger(__name__)
 
 PREFIX = b"router-model:answer:1:"
-GET_SECONDS = 0.01  # that a request waits for Redis
+GET_SECONDS = 0.01
 PUT_SECONDS = 1.0  # nobody waits for it
 FAILURES = 3  # in a row, after which Redis is left alone
 REST_SECONDS = 1.0  # until one request tries it again
@@ -50,11 +50,19 @@ class Shared:
         config: time to live, and bytes of one answer.
         redis: whose bound on its memory is its own.
         clock: seconds, from anywhere.
+        seconds: that a request waits for Redis.
     """
 
-    def __init__(self, config: ExactCache, redis: Redis, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: ExactCache,
+        redis: Redis,
+        clock: Clock = time.monotonic,
+        seconds: float = GET_SECONDS,
+    ) -> None:
         self._redis = redis
         self._clock = clock
+        self._seconds = seconds
         self._milliseconds = max(1, round(1000 * config.ttl_seconds))
         self._most_bytes = 2 * config.entry_bytes  # a frame has lengths beside the answer
         self._failures = 0
@@ -67,7 +75,7 @@ class Shared:
         if not self._awake():
             return None
         try:
-            async with asyncio.timeout(GET_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 raw = await self._redis.getrange(PREFIX + key, 0, self._most_bytes)
         except (RedisError, OSError) as error:  # TimeoutError among them
             self._failed(error)

@@ -11,7 +11,7 @@ from router_model.serving.gateway.provider import Trip
 MOST_HELD_BYTES = 4 << 20  # of an answer that is no stream: so much is read before any of it goes on
 
 
-class Body:
+class Passage:
     """An asynchronous iterator over the pieces as they came.
 
     Attributes:
@@ -38,7 +38,7 @@ class Body:
         self._since = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def __aiter__(self) -> "Body":
+    def __aiter__(self) -> "Passage":
         return self
 
     async def __anext__(self) -> bytes:
@@ -54,8 +54,6 @@ class Body:
         piece = await self._read()
         if piece:
             self._held.append(piece)
-        if self.reply.status < 400:
-            self.trip.first_byte()
         return piece
 
     async def hold(self) -> None:
