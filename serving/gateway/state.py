@@ -188,9 +188,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
-        words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
+        said = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
-        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), words, models=models)
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), said, models=models)
         await asyncio.to_thread(traffic.open)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
     await dispatch.open()
