@@ -30,7 +30,6 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from router_model.errors import GatewayConfigError, MissingExtraError, RequestError
+from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Accounts
-from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.budgets import Budgets
 from router_model.serving.gateway.cache.cache import Cache
 from router_model.serving.gateway.call import Call
@@ -116,12 +115,7 @@ class State:
         return self.lasting.feedback
 
     def able(self, call: Call) -> list[str]:
-        """Names of the tiers that can take the call, cheapest first; of one model where it names that.
-
-        Raises:
-            RequestError: 404, there is no such tier or model here.
-        """
-        self._known(call.asked)
+        """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
         if wanted is not None and wanted not in self.planner.words:
             return []
@@ -130,22 +124,6 @@ class State:
             for tier in (self.config.places if wanted else self.config.tiers)
             if any(wanted in (None, p.name, p.model) for p in self.dispatch.able(call, tier.name))
         ]
-
-    def _known(self, asked: Asked) -> None:
-        if asked.tier is not None:
-            there = any(tier.name == asked.tier for tier in self.config.tiers)
-        elif asked.model is not None:
-            named = any(asked.model in (p.name, p.model) for _, p in self.config.providers())
-            there = named and self.config.allow_real_models
-        else:
-            return
-        if not there:
-            raise RequestError(
-                404,
-                "model_not_found",
-                f"there is no {asked.word!r} here; /v1/models lists what 'model' takes",
-                param="model",
-            )
 
     def worst_usd(self, call: Call, able: list[str]) -> float:
         """US dollars that the call costs at most: the dearest provider, with the longest answer."""
@@ -210,9 +188,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         await budgets.open()
     traffic = kept("traffic", "traffic")
     if traffic is None and config.traffic is not None:
-        words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
+        said = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
-        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), words, models=models)
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), said, models=models)
         await asyncio.to_thread(traffic.open)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
     await dispatch.open()

@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             return self._write(behaviour.status, error(endpoint, behaviour.status), behaviour.retry_after)
         try:
             said = (answer_again if len(raw) < MOST_KEPT_BYTES else answer)(endpoint, raw, behaviour.chunks)
-        except msgspec.MsgspecError:
+        except Exception:  # no JSON, or tools and schemas that are none, in one of many ways
             return self._write(400, error(endpoint, 400))
         if isinstance(said, tuple):
             return self._stream(said, faulty, behaviour)
