@@ -1,4 +1,4 @@
-"""A vocabulary cut to what texts use: these read as before, others still read, whatever the kind of tokenizer."""
+"""A vocabulary cut to what texts use: these are read as before, others are still read."""
 
 import json
 from typing import Any
@@ -24,10 +24,10 @@ def trained(kind: str) -> str:
     """A tokenizer of 800 tokens, as its library writes it."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    special = ["[PAD]", "[UNK]"]
+    special, unknown = ["[PAD]", "[UNK]"], {"unk_token": "[UNK]"}
     model, trainer = {
-        "WordPiece": (models.WordPiece(unk_token="[UNK]"), trainers.WordPieceTrainer),
-        "BPE": (models.BPE(unk_token="[UNK]"), trainers.BpeTrainer),
+        "WordPiece": (models.WordPiece(**unknown), trainers.WordPieceTrainer),
+        "BPE": (models.BPE(**unknown), trainers.BpeTrainer),
         "byte BPE": (models.BPE(), trainers.BpeTrainer),
         "Unigram": (models.Unigram(), trainers.UnigramTrainer),
     }[kind]
@@ -36,9 +36,8 @@ def trained(kind: str) -> str:
         "byte BPE": pre_tokenizers.ByteLevel(add_prefix_space=False),
         "Unigram": pre_tokenizers.Metaspace(),
     }.get(kind, pre_tokenizers.Whitespace())
-    unknown = {"unk_token": "[UNK]"} if kind == "Unigram" else {}
-    settings = {"vocab_size": 800, "special_tokens": special, "show_progress": False} | unknown
-    tokenizer.train_from_iterator(TEXTS, trainer(**settings))
+    wanted: dict[str, Any] = {"vocab_size": 800, "special_tokens": special, "show_progress": False}
+    tokenizer.train_from_iterator(TEXTS, trainer(**wanted | (unknown if kind == "Unigram" else {})))
     return str(tokenizer.to_str())
 
 

@@ -45,7 +45,7 @@ def distill(
     Args:
         dimension: principal components of the tokens' rows that are kept.
         progress: is told of tokens done, and of all.
-        weights: of tokens in a text's mean, one of ``WEIGHTS``: frequent tokens less by Zipf's law, or all alike.
+        weights: of tokens in a text's mean, one of ``WEIGHTS``: frequent ones' less by Zipf's law, or equal.
         texts: where given, the vocabulary is cut to what they use (vocabulary.py).
 
     Raises:

@@ -1,7 +1,7 @@
 """A tokenizer's vocabulary cut to what some texts use.
 
-A transformer's tokenizer knows names, scripts and languages that a log has none of, and each of its tokens is a
-row of a table. What stays: every token of the texts, what these are merged from (BPE), and what no text may
+A transformer's tokenizer knows names, scripts and languages that a log has none of, and each of its tokens is
+a row of a table. What stays: every token of the texts, what these are merged from (BPE), and what no text may
 lack: the tokens that the tokenizer adds, the first id, which pads, and single characters and bytes, of which
 words that the texts did not hold are then made. The texts are read as before; only ids change.
 """

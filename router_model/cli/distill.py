@@ -36,7 +36,10 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 @click.option("--teacher", type=FILE, help="A router, to distil it to a smaller one.")
 @click.option("--student", default="static", show_default=True, help="Encoder of the smaller one.")
 @click.option(
-    "--prompts", multiple=True, type=FILE, help="Records for the student; labels they may have are kept."
+    "--prompts",
+    multiple=True,
+    type=FILE,
+    help="Records for the student; of labels that they may have it learns too.",
 )
 @click.option("--base", "base_path", type=FILE, help="Base encoder of the student.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the student's training.")
