@@ -16,7 +16,8 @@ from router_model.training.vocabulary import cut, used
 
 tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed: router-model[hf]")
 
-KINDS = ["WordPiece", "BPE", "byte BPE", "Unigram"]
+PIECES = ["WordPiece", "BPE", "byte BPE", "Unigram"]
+KINDS = [*PIECES, "WordLevel"]
 TEXTS = [record.prompt.text for record in starter_records()][:300]
 
 
@@ -30,6 +31,7 @@ def trained(kind: str) -> str:
         "BPE": (models.BPE(**unknown), trainers.BpeTrainer),
         "byte BPE": (models.BPE(), trainers.BpeTrainer),
         "Unigram": (models.Unigram(), trainers.UnigramTrainer),
+        "WordLevel": (models.WordLevel(**unknown), trainers.WordLevelTrainer),
     }[kind]
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = {
@@ -59,7 +61,7 @@ def test_the_texts_are_read_as_before(kind: str, tokenizer_of: dict[str, str], c
     assert np.array(kept, np.int64)[after].tolist() == before.tolist()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PIECES)
 def test_other_texts_are_read_in_smaller_pieces(kind: str, tokenizer_of: dict[str, str]) -> None:
     from tokenizers import Tokenizer
 
