@@ -29,6 +29,7 @@ from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
+from router_model.serving.gateway.worst import worst_usd
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -126,16 +127,17 @@ class State:
         ]
 
     def worst_usd(self, call: Call, able: list[str]) -> float:
-        """US dollars that the call costs at most: the dearest provider, with the longest answer."""
-        worst = 0.0
-        answers = call.body.get("n")
-        times = answers if isinstance(answers, int) and answers > 0 else 1
-        for tier in able:
-            for provider in self.dispatch.able(call, tier):
-                longest = call.output_tokens or max(1, provider.context_tokens - call.input_tokens)
-                usage = Usage(call.input_tokens, longest * times)
-                worst = max(worst, self.prices[provider.name].cost_usd(usage))
-        return worst
+        """US dollars that the call costs at most: of the dearest provider that may answer it; 0 without budgets."""
+        if not self.config.budgets:
+            return 0.0
+        return max(
+            (
+                worst_usd(call, provider.context_tokens, self.prices[provider.name].cost_usd)
+                for tier in able
+                for provider in self.dispatch.able(call, tier)
+            ),
+            default=0.0,
+        )
 
     def strongest_usd(self, usage: Usage) -> float:
         """What the cheapest provider of the strongest tier asks for so many tokens: an estimate, since
