@@ -182,9 +182,13 @@ class Served:
 
     def _answers(self) -> None:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        connection.request("GET", "/healthz")
-        assert connection.getresponse().status == 200
-        connection.close()
+        try:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+        except OSError as error:
+            raise AssertionError(f"{error}:\n{self.log.read_text('utf-8', 'replace')}") from None
+        finally:
+            connection.close()
 
     def resident_bytes(self) -> int:
         """Of its memory."""

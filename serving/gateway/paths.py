@@ -53,7 +53,7 @@ def calling(endpoint: Endpoint) -> Path:
     async def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
-            told = decided(state, call)
+            told = decided(state, call)  # before the head: it may be refused
             yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
             yield told
             return
@@ -135,14 +135,16 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
 
 async def metrics(state: State, incoming: Incoming) -> Pieces:
     """Prometheus text of all workers."""
+    text = state.metrics.text(state.lasting.others("metrics"))
     yield Head(200, [TEXT])
-    yield state.metrics.text(state.lasting.others("metrics"))
+    yield text
 
 
 async def accounts(state: State, incoming: Incoming) -> Pieces:
     """What was spent and saved since the gateway began."""
+    page = msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
     yield Head(200, [JSON])
-    yield msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
+    yield page
 
 
 async def openapi(state: State, incoming: Incoming) -> Pieces:

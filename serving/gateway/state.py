@@ -10,10 +10,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from router_model.errors import GatewayConfigError, MissingExtraError, RequestError
+from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Accounts
-from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.budgets import Budgets
 from router_model.serving.gateway.cache.cache import Cache
 from router_model.serving.gateway.call import Call
@@ -30,6 +29,7 @@ from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
+from router_model.serving.gateway.worst import worst_usd
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -116,12 +116,7 @@ class State:
         return self.lasting.feedback
 
     def able(self, call: Call) -> list[str]:
-        """Names of the tiers that can take the call, cheapest first; of one model where it names that.
-
-        Raises:
-            RequestError: 404, there is no such tier or model here.
-        """
-        self._known(call.asked)
+        """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model
         if wanted is not None and wanted not in self.planner.words:
             return []
@@ -131,33 +126,18 @@ class State:
             if any(wanted in (None, p.name, p.model) for p in self.dispatch.able(call, tier.name))
         ]
 
-    def _known(self, asked: Asked) -> None:
-        if asked.tier is not None:
-            there = any(tier.name == asked.tier for tier in self.config.tiers)
-        elif asked.model is not None:
-            named = any(asked.model in (p.name, p.model) for _, p in self.config.providers())
-            there = named and self.config.allow_real_models
-        else:
-            return
-        if not there:
-            raise RequestError(
-                404,
-                "model_not_found",
-                f"there is no {asked.word!r} here; /v1/models lists what 'model' takes",
-                param="model",
-            )
-
     def worst_usd(self, call: Call, able: list[str]) -> float:
-        """US dollars that the call costs at most: the dearest provider, with the longest answer."""
-        worst = 0.0
-        answers = call.body.get("n")
-        times = answers if isinstance(answers, int) and answers > 0 else 1
-        for tier in able:
-            for provider in self.dispatch.able(call, tier):
-                longest = call.output_tokens or max(1, provider.context_tokens - call.input_tokens)
-                usage = Usage(call.input_tokens, longest * times)
-                worst = max(worst, self.prices[provider.name].cost_usd(usage))
-        return worst
+        """US dollars that the call costs at most: of the dearest provider that may answer it; 0 without budgets."""
+        if not self.config.budgets:
+            return 0.0
+        return max(
+            (
+                worst_usd(call, provider.context_tokens, self.prices[provider.name].cost_usd)
+                for tier in able
+                for provider in self.dispatch.able(call, tier)
+            ),
+            default=0.0,
+        )
 
     def strongest_usd(self, usage: Usage) -> float:
         """What the cheapest provider of the strongest tier asks for so many tokens: an estimate, since

@@ -19,6 +19,7 @@ class Pretend:
         host, port: port 0 takes a free one, which ``port`` tells after ``open``.
         keep: of the last requests, in ``seen``.
         requests: that asked an endpoint.
+        left: of these, those whose client left before their answer was whole.
         connections: that were ever made.
     """
 
