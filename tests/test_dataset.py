@@ -35,7 +35,9 @@ def made(lengths: list[int]) -> Encoded:
 
 def data_module(lengths: list[int], train: list[int], held: list[int], batch_size: int = 2) -> DataModule:
     targets = np.tile([[0.0, np.nan]], (len(lengths), 1))
-    return DataModule(made(lengths), targets, np.array(train), np.array(held, np.int64), Share(batch_size), seed=3)
+    return DataModule(
+        made(lengths), targets, np.array(train), np.array(held, np.int64), Share(batch_size), seed=3
+    )
 
 
 def test_prompts_are_encoded_as_serving_reads_them(base: Base) -> None:

@@ -87,7 +87,9 @@ class TrainConfig:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"--precision {self.precision!r:.40}: give one of {', '.join(PRECISIONS)}")
         if self.accelerator not in ACCELERATORS:
-            raise ConfigError(f"--accelerator {self.accelerator!r:.40}: give one of {', '.join(ACCELERATORS)}")
+            raise ConfigError(
+                f"--accelerator {self.accelerator!r:.40}: give one of {', '.join(ACCELERATORS)}"
+            )
         if not isinstance(self.fine_tune, bool):
             raise ConfigError(f"--fine-tune {self.fine_tune!r:.40}: give a truth value")
         within = {

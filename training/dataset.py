@@ -64,7 +64,7 @@ class Encoded:
         return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(features)
 
     def spans(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Places in ``rows``, in blocks that a network reads at once: of alike length, so that little is padded."""
+        """Places in ``rows``, in blocks that a network reads at once, of alike length: little is padded."""
         lengths = self.ids.lengths[rows]
         if self.frame and self.embeddings is None:
             return spans_of_ids(lengths + len(self.frame.start) + len(self.frame.end))

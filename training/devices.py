@@ -1,9 +1,9 @@
-"""The devices that training runs on: what ``--accelerator`` and ``--devices`` ask for, held against what is here."""
+"""The devices that training runs on: what ``--accelerator`` and ``--devices`` ask for, and what is here."""
 
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from router_model.errors import ConfigError
@@ -14,7 +14,7 @@ SMALL = ("static", "window")  # whose steps are too short for a GPU to gain anyt
 
 
 def device_of(config: TrainConfig) -> str:
-    """"cpu" or "cuda", as torch calls it.
+    """ "cpu" or "cuda", as torch calls it.
 
     Raises:
         ConfigError: torch has no such device here, or not so many.
@@ -28,7 +28,9 @@ def device_of(config: TrainConfig) -> str:
         built = torch.version.cuda is not None
         why = "sees no GPU, see nvidia-smi" if built else "is built without CUDA"
         cure = "mend its driver" if built else "install its CUDA build (https://pytorch.org/get-started)"
-        raise ConfigError(f"--accelerator gpu: torch {torch.__version__} {why}; {cure}, or give --accelerator cpu")
+        raise ConfigError(
+            f"--accelerator gpu: torch {torch.__version__} {why}; {cure}, or give --accelerator cpu"
+        )
     if config.devices > there:
         raise ConfigError(f"--devices {config.devices}: torch sees {there} GPUs here; give {there} or fewer")
     return "cuda"

@@ -158,7 +158,9 @@ class _Job:
         penalty = config.gain_penalty * single_share(targets) / len(rows)
         groups = encoder.parameter_groups(network, config)
         if encoder.learned:
-            groups = [group | {"lr": config.start_rate * group["lr"], "weight_decay": 0.0} for group in groups]
+            groups = [
+                group | {"lr": config.start_rate * group["lr"], "weight_decay": 0.0} for group in groups
+            ]
         pull = config.start_penalty / len(rows) if encoder.learned else None
         module = Module(network, groups, config.seed, steps, penalty, pull)
         share = Share(config.batch_size, rank, ranks)
@@ -212,7 +214,7 @@ def single_share(targets: NDArray[np.float64]) -> float:
 def predict(
     network: nn.Module, encoded: Encoded, rows: NDArray[np.int64], device: str = "cpu"
 ) -> NDArray[np.float64]:
-    """Logits float64 [len(rows), K] of some rows, at least one; the network is on the CPU before and after."""
+    """Logits float64 [len(rows), K] of some rows, at least one; the network is on the CPU when it ends."""
     spans = encoded.spans(rows)
     network.to(device)
     blocks = [
@@ -224,9 +226,7 @@ def predict(
     return logits
 
 
-def _train(
-    module: Module, data: DataModule, best: BestEpoch, job: _Job, settings: dict[str, Any]
-) -> None:
+def _train(module: Module, data: DataModule, best: BestEpoch, job: _Job, settings: dict[str, Any]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice is not for our users
     last, checkpoints = job.last, job.checkpoints
     keeper = ModelCheckpoint(
@@ -251,6 +251,10 @@ def _train(
         except SystemExit:  # Lightning's answer to an interrupt, after which it ignores further ones
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                "the GPU's memory is full; give a smaller --batch-size or --max-tokens, or more --devices"
+            ) from None
         except OSError as error:
             raise FileError(
                 f"{checkpoints}: {error.strerror or one_line(error)}; mend the disk and start the run again"

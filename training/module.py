@@ -1,6 +1,6 @@
 """The network in training: loss, optimiser, schedule."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -75,7 +75,9 @@ class Module(lightning.LightningModule):
         if self.gain_penalty:
             loss = loss + self.gain_penalty * gain_variance(logits)  # []
         if (others := self.trainer.world_size - 1) > 0:
-            loss = loss + others * (loss - loss.detach())  # DDP takes the mean of gradients: here is their sum
+            loss = loss + others * (
+                loss - loss.detach()
+            )  # DDP takes the mean of gradients: here is their sum
         if self.start_penalty:
             moved = zip(self.network.parameters(), self.start, strict=True)
             loss = loss + self.start_penalty / 2 * sum((now - start).square().sum() for now, start in moved)
@@ -97,9 +99,9 @@ class Module(lightning.LightningModule):
         """
         if self.trainer.world_size == 1:
             return logits, targets
-        every = self.all_gather(logits.detach())  # [W, b, K]
+        every = cast(Tensor, self.all_gather(logits.detach()))  # [W, b, K]
         every[self.global_rank] = logits
-        targets = self.all_gather(targets)  # [W, b, K]
+        targets = cast(Tensor, self.all_gather(targets))  # [W, b, K]
         there = ~targets.isnan().all(dim=2)  # [W, b], False where a share was filled up
         return every[there], targets[there]
 

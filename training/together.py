@@ -12,9 +12,11 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -31,6 +33,14 @@ Say = Callable[..., None]
 Work = Callable[[int, Say], None]  # the process's rank, and what sends words to the one that started it
 DONE = "done"
 SECONDS = 2.0  # in which the failure of one process has made all others fail that it will
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a process ends, and when, by the clock that all share."""
+
+    at: float
+    error: RouterModelError
 
 
 def together(work: Work, count: int, backend: str, heard: Say | None = None) -> None:
@@ -114,7 +124,8 @@ def _failures(busy: list[Connection], pipes: list[Connection]) -> dict[int, Any]
 
 def _cause(failed: dict[int, Any], processes: list[BaseProcess]) -> Exception:
     """Of all failures the one that came of itself: the other processes only lost touch with it."""
-    errors = [said for said in failed.values() if isinstance(said, RouterModelError)]
+    failures = [said for said in failed.values() if isinstance(said, _Failure)]
+    errors = [failure.error for failure in sorted(failures, key=lambda failure: failure.at)]
     gone = [_ended(rank, processes) for rank, said in failed.items() if said is None]
     raised = [error for error in errors if not isinstance(error, ProcessError)]
     return (raised + gone + errors)[0]
@@ -152,11 +163,11 @@ def _serve(pipe: Connection, rank: int, count: int, backend: str, meeting: str) 
         _leave()
         pipe.send(DONE)
     except RouterModelError as error:
-        pipe.send(error)
+        pipe.send(_Failure(time.monotonic(), error))
     except Exception as error:
         failure = ProcessError(f"{name} failed: {type(error).__name__}: {one_line(error)}")
         failure.add_note(traceback.format_exc())
-        pipe.send(failure)
+        pipe.send(_Failure(time.monotonic(), failure))
 
 
 def _say(pipe: Connection, *words: Any) -> None:
