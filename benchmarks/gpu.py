@@ -22,6 +22,7 @@ import numpy as np
 from captured import Captured
 
 from router_model.errors import RouterModelError, one_line
+from router_model.frame import Frame
 from router_model.providers import CPU, CUDA, runtime
 from router_model.router import Router
 
@@ -86,19 +87,18 @@ def of_router(path: Path, seconds: float, batch: int, failed: list[str]) -> dict
         found |= {"encoder": manifest.encoder, "precision": manifest.precision, "bytes": path.stat().st_size}
         found[provider] = decisions(router, seconds, batch if provider == CUDA else min(batch, 16))
         if manifest.frame:
-            found[f"{provider}, fixed shapes"] = at_fixed_shapes(router, path.name, seconds, failed)
+            found[f"{provider}, fixed shapes"] = at_fixed_shapes(router, manifest.frame, seconds, failed)
     return found
 
 
-def at_fixed_shapes(router: Router, name: str, seconds: float, failed: list[str]) -> list[dict[str, Any]]:
-    """One prompt at a time in buckets of lengths, whose graph CUDA replays; and how far off its answers are."""
-    manifest, provider = router.artifact.manifest, router.provider
-    assert manifest.frame
+def at_fixed_shapes(router: Router, frame: Frame, seconds: float, failed: list[str]) -> list[dict[str, Any]]:
+    """One prompt at a time in buckets of lengths, whose graph CUDA replays; and how far off answers are."""
     some = [text for tokens in LENGTHS for text in texts(router, tokens, 8)]
     expected = [list(router.route(text).sufficiency.values()) for text in some]
-    whole = router._session
+    whole = router._session  # in whose place the other is put, so that all else of a decision is timed too
     try:
-        captured: Any = Captured(router.artifact.content, manifest.frame, manifest.max_tokens, provider)
+        longest = router.artifact.manifest.max_tokens
+        captured: Any = Captured(router.artifact.content, frame, longest, router.provider)
         router._session = captured
         found = [list(router.route(text).sufficiency.values()) for text in some]
         error = float(np.abs(np.array(found) - expected).max())
@@ -107,7 +107,8 @@ def at_fixed_shapes(router: Router, name: str, seconds: float, failed: list[str]
             for tokens in LENGTHS
         ]
     except Exception as reason:  # of ONNX Runtime, whose errors share no base class but this
-        failed.append(f"{name} on {provider} at fixed shapes: {one_line(reason)}")
+        name = router.artifact.manifest.encoder
+        failed.append(f"{name} on {router.provider} at fixed shapes: {one_line(reason)}")
         return []
     finally:
         router._session = whole

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -211,6 +213,18 @@ def test_the_same_commands_follow(
     command("label", path, log_path, "-o", tmp_path / "out.jsonl", "--workers", "1")
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 400
     assert json.loads(command("evaluate", path, log_path, "--ladder", ladder_path, "--json"))["rows"] == 400
+
+
+def test_the_gpus_benchmark_runs_a_transformer_at_fixed_shapes(path: Path) -> None:
+    benchmark = Path(__file__).parent.parent / "benchmarks" / "gpu.py"
+    flags = ["--seconds", "0.01", "--batch", "2"]
+    command = [sys.executable, str(benchmark), str(path), *flags]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert not [reason for reason in found["could_not_run"] if "fixed shapes" in reason]
+    rows = found["routers"][path.name][f"{CPU}, fixed shapes"]
+    assert [row["tokens"] for row in rows] == [16, 128, 512]
+    assert all(row["batch_1"]["p50_ms"] > 0 for row in rows)
+    assert max(row["largest_difference"] for row in rows) <= 1e-5
 
 
 def test_yardsticks_of_the_static_encoder_are_left_out(loaded: Router) -> None:
