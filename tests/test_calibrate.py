@@ -93,6 +93,15 @@ def test_together_tiers_share_a_scale_and_each_keeps_its_rate() -> None:
     assert found(logits).mean(axis=0) == pytest.approx(np.nanmean(true, axis=0), abs=0.03)
 
 
+@pytest.mark.parametrize(("rows", "near", "far"), [(60, 0.0, 0.35), (20_000, 0.8, 1.2)])
+def test_together_few_rows_hardly_set_scales_apart_and_many_do(rows: int, near: float, far: float) -> None:
+    draw = np.random.default_rng(3)
+    logits = draw.normal(size=(rows, 2))
+    true = (draw.random((rows, 2)) < 1 / (1 + np.exp(-logits * [0.5, 1.5]))).astype(np.float64)
+    found = calibrate_together(logits, true, spread=0.1)
+    assert near <= found.scale[1] - found.scale[0] <= far
+
+
 def test_together_of_one_kind_of_outcome_is_the_smoothed_rate() -> None:
     logits, true = np.zeros((30, 2)), np.where(np.arange(2) == 0, 1.0, np.full((30, 2), np.nan))
     assert calibrate_together(logits, true)(logits)[:, 0] == pytest.approx(30.5 / 31)

@@ -182,6 +182,11 @@ def test_route_reads_standard_input_whole_or_by_lines(artifact_path: Path) -> No
     assert [row["prompt"] for row in lines["decisions"]] == ["hello", "one\u2028line"]
 
 
+def test_the_word_default_is_the_router_that_ships() -> None:
+    done = result(run("route", "default", "hello", "--json"))
+    assert list(done["decisions"][0]["sufficiency"]) == ["small", "medium", "large"]
+
+
 def test_route_prints_a_table_for_people(artifact_path: Path) -> None:
     done = run("route", artifact_path, "hello\tthanks")
     assert done.returncode == 0

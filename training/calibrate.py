@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
+PRIOR_DEVIATION = 10.0  # of the shared scale and the offsets: hardly any
 MIN_SCALE = 0.05  # a router's ordering is never turned round, nor quite erased, by a handful of rows
 
 
@@ -44,23 +45,31 @@ def calibrate(logits: Floats, sufficient: Floats) -> Calibration:
     return Calibration(scale, offset)
 
 
-def calibrate_together(logits: Floats, sufficient: Floats) -> Calibration:
-    """As ``calibrate``, with one scale for all tiers, so that what one has over another keeps its order.
+def calibrate_together(logits: Floats, sufficient: Floats, spread: float = 0.0) -> Calibration:
+    """As ``calibrate``, with scales that keep together, so that what a tier has over another keeps its order.
 
-    For logs of one outcome a request: a scale for each tier, fitted on other prompts each, would turn it.
+    A scale for each tier, fitted on few prompts or on other prompts each, would turn it.
+
+    Args:
+        spread: standard deviation of the prior of a tier's scale around the one that all share; 0 makes them
+            one. With thousands of rows the prior no longer matters.
     """
     known = ~np.isnan(sufficient)
     tier = np.nonzero(known)[1]  # [M], of each known target
     x, y = logits[known], sufficient[known]
     if len(np.unique(y)) < 2:
         return calibrate(logits, sufficient)
-    one_hot = np.eye(logits.shape[1])[tier]  # [M, K]
-    inputs = np.column_stack([x, one_hot])  # [M, 1 + K]
+    tiers = logits.shape[1]
+    one_hot = np.eye(tiers)[tier]  # [M, K]
+    own = spread / PRIOR_DEVIATION * x[:, None] * one_hot  # [M, K]
+    inputs = np.column_stack([x, one_hot, own] if spread else [x, one_hot])  # [M, 1 + K + K]
     inputs, hard, weight = _hard(inputs, y)
-    model = LogisticRegression(C=1e2, max_iter=1000, fit_intercept=False).fit(inputs, hard, weight)
-    weights = model.coef_[0]
-    scale = max(float(weights[0]), MIN_SCALE)
-    return Calibration(np.full(logits.shape[1], scale), weights[1:].astype(np.float64))
+    model = LogisticRegression(C=PRIOR_DEVIATION**2, max_iter=1000, fit_intercept=False)
+    weights = model.fit(inputs, hard, weight).coef_[0].astype(np.float64)
+    scale = np.full(tiers, weights[0])
+    if spread:
+        scale = scale + spread / PRIOR_DEVIATION * weights[1 + tiers :]
+    return Calibration(np.maximum(scale, MIN_SCALE), weights[1 : 1 + tiers])
 
 
 def _hard(inputs: Floats, targets: Floats) -> tuple[Floats, Floats, Floats | None]:

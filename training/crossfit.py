@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 StageDone = Callable[[str, float], None]  # what runs, share of the whole that is done
 NO_ROWS = np.zeros(0, np.int64)
 MIN_ROWS = 20
+START_SPREAD = 0.1  # a start's tiers are calibrated to one another: a few rows may not set them apart
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ def crossfit(
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
     final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))
     whole = final.fit(encoder, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
+    calibration = partial(_calibrated, learned=bool(encoder.learned))
     return CrossFitted(
         network=whole.network,
-        calibration=_calibrated(logits, targets),
-        probabilities=_held_out_probabilities(logits, targets, fold_of),
+        calibration=calibration(logits, targets),
+        probabilities=_held_out_probabilities(logits, targets, fold_of, calibration),
         history=[part.history for part in parts],
         epochs=epochs,
     )
@@ -167,18 +170,25 @@ def _progress(stage_done: StageDone | None, part: int, folds_: int) -> Callable[
     return epoch_done
 
 
-def _held_out_probabilities(logits: Floats, targets: Floats, fold_of: NDArray[np.int64]) -> Floats:
+def _held_out_probabilities(
+    logits: Floats,
+    targets: Floats,
+    fold_of: NDArray[np.int64],
+    calibrated: Callable[[Floats, Floats], Calibration],
+) -> Floats:
     """Each fold's logits under a calibration fitted on the other folds."""
     probabilities = np.empty_like(logits)
     for fold in np.unique(fold_of):
         inside = fold_of == fold
-        probabilities[inside] = _calibrated(logits[~inside], targets[~inside])(logits[inside])
+        probabilities[inside] = calibrated(logits[~inside], targets[~inside])(logits[inside])
     return probabilities
 
 
-def _calibrated(logits: Floats, targets: Floats) -> Calibration:
-    fit_on = calibrate_together if single_share(targets) > 0.5 else calibrate
-    return fit_on(logits, targets)
+def _calibrated(logits: Floats, targets: Floats, learned: bool) -> Calibration:
+    """A scale for each tier where many rows tell them apart; ``learned`` says that the start knew them."""
+    if single_share(targets) > 0.5:
+        return calibrate_together(logits, targets)
+    return calibrate_together(logits, targets, START_SPREAD) if learned else calibrate(logits, targets)
 
 
 def check_targets(targets: Floats) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from router_model.cli.options import FILE, json_option
+from router_model.cli.options import FILE, ROUTER, json_option
 from router_model.errors import RouterModelError
 from router_model.terminal import echo_json, progress
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @click.option(
     "--prompts", "paths", multiple=True, type=FILE, help="Records to time; the starter corpus else."
 )

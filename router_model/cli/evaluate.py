@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from router_model.cli.options import FILE, FOLDER, json_option, skip_bad_option
+from router_model.cli.options import FILE, FOLDER, ROUTER, json_option, skip_bad_option
 from router_model.terminal import echo_json
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @click.argument("data", nargs=-1, required=True, type=FILE)
 @click.option(
     "--ladder",

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from router_model.cli.options import FILE, json_option
+from router_model.cli.options import ROUTER, json_option
 from router_model.terminal import echo_json
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @json_option
 def inspect(router_path: Path, as_json: bool) -> None:
     """Show what an artifact holds: tiers, guard, operating curve, figures, versions."""

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router_model.cli.options import FILE, FOLDER, budget_option, json_option, on_error_option, quality_option
+from router_model.cli.options import (
+    FOLDER,
+    ROUTER,
+    budget_option,
+    json_option,
+    on_error_option,
+    quality_option,
+)
 from router_model.terminal import echo_json, progress
 
 if TYPE_CHECKING:
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
     "--output",

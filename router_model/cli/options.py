@@ -1,6 +1,7 @@
 """Options that several commands take, each written once."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from router_model.training.config import TrainConfig
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class RouterFile(click.Path):
+    """An artifact's path; the word "default" is the router that ships, as it is for ``--base``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; raises click.BadParameter where it is a folder."""
+        if value == "default":
+            value = str(files("router_model").joinpath("default.onnx"))
+        return super().convert(value, param, ctx)
+
+
+ROUTER = RouterFile(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 json_option = click.option(

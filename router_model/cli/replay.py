@@ -5,12 +5,19 @@ from pathlib import Path
 
 import click
 
-from router_model.cli.options import FILE, budget_option, json_option, quality_option, skip_bad_option
+from router_model.cli.options import (
+    FILE,
+    ROUTER,
+    budget_option,
+    json_option,
+    quality_option,
+    skip_bad_option,
+)
 from router_model.terminal import echo_json, progress
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @click.argument("logs", nargs=-1, required=True, type=FILE)
 @quality_option
 @budget_option

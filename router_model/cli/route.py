@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from router_model.cli.options import FILE, budget_option, json_option, quality_option
+from router_model.cli.options import FILE, ROUTER, budget_option, json_option, quality_option
 from router_model.terminal import echo_json
 
 
 @click.command()
-@click.argument("router_path", metavar="ROUTER", type=FILE)
+@click.argument("router_path", metavar="ROUTER", type=ROUTER)
 @click.argument("prompts", nargs=-1)
 @click.option("--input", "source", type=FILE, help="File of prompts; standard input where none is given.")
 @click.option("--lines", is_flag=True, help="Each line of the input is a prompt, instead of the whole.")
