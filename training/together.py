@@ -9,7 +9,6 @@ shares the network's memory between processes. Where one fails, the others wait 
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -46,16 +45,14 @@ class _Failure:
 def together(work: Work, count: int, backend: str, heard: Say | None = None) -> None:
     """Run ``work`` in ``count`` processes that torch.distributed joins; ``heard`` is given what they say.
 
-    ``work`` must pickle, and return nothing: what it finds is left in a file.
+    ``work`` is sent to them, and returns nothing: what it finds is left in a file. It should hold arrays and no
+    tensors, which torch would put in shared memory, of which containers have little.
 
     Raises:
         RouterModelError: the first that one of them raised.
         ProcessError: one of them raised another error, or was ended from outside.
     """
     context = multiprocessing.get_context("spawn")
-    # Not as an argument: a process that ends before it has read that is waited for in vain. And not by
-    # torch's own way, which keeps tensors in shared memory, of which containers have little.
-    sent = pickle.dumps(work)
     processes: list[BaseProcess] = []
     pipes: list[Connection] = []
     with TemporaryDirectory() as folder:
@@ -67,8 +64,10 @@ def together(work: Work, count: int, backend: str, heard: Say | None = None) -> 
                 processes[-1].start()
                 theirs.close()
                 pipes.append(ours)
-            for pipe in pipes:
-                _send(pipe, sent)
+            for (
+                pipe
+            ) in pipes:  # not as an argument: one that ends before it has read that is waited for in vain
+                _send(pipe, work)
             _listen(processes, pipes, heard)
         finally:
             for process in processes:
@@ -78,9 +77,9 @@ def together(work: Work, count: int, backend: str, heard: Say | None = None) -> 
                 pipe.close()
 
 
-def _send(pipe: Connection, sent: bytes) -> None:
+def _send(pipe: Connection, work: Work) -> None:
     try:
-        pipe.send_bytes(sent)
+        pipe.send(work)
     except OSError:
         logger.debug("a process ended before it had its work")  # _listen says so, and why
 
@@ -157,7 +156,7 @@ def _serve(pipe: Connection, rank: int, count: int, backend: str, meeting: str) 
         warnings.simplefilter("ignore")
     name = f"process {rank + 1} of {count}"
     try:
-        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301  from the process that started this
+        work: Work = pipe.recv()
         _join(rank, count, backend, meeting)
         work(rank, partial(_say, pipe))
         _leave()
