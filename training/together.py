@@ -45,8 +45,8 @@ class _Failure:
 def together(work: Work, count: int, backend: str, heard: Say | None = None) -> None:
     """Run ``work`` in ``count`` processes that torch.distributed joins; ``heard`` is given what they say.
 
-    ``work`` is sent to them, and returns nothing: what it finds is left in a file. It should hold arrays and no
-    tensors, which torch would put in shared memory, of which containers have little.
+    ``work`` is sent to them, and returns nothing: what it finds is left in a file. It should hold arrays and
+    no tensors, which torch would put in shared memory, of which containers have little.
 
     Raises:
         RouterModelError: the first that one of them raised.
