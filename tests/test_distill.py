@@ -10,11 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from router_model import tokens
 from router_model.base import Base
+from router_model.cli import main
 from router_model.errors import ArtifactError, ConfigError, MissingExtraError
+from router_model.ladder import Ladder
+from router_model.router import Router
+from router_model.training.config import TrainConfig
 from router_model.training.distill import MINILM, distill, packaged_minilm
+from router_model.training.train import train
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", *(f"word{number}" for number in range(60))]
 
@@ -110,6 +116,46 @@ def test_the_command_line_writes_the_base_and_prints_one_json_object(
     expected = {"out": str(out), "bytes": out.stat().st_size, "source": "tiny-bert", "shape": [len(WORDS), 8]}
     assert said == expected
     assert (Base.read(out).table == distilled.table).all()
+
+
+@needs_transformers
+def test_a_vocabulary_cut_to_a_log_and_a_router_trained_on_it(
+    distilled: Base, tiny: Path, tmp_path: Path, log_path: Path, ladder: Ladder, quick: TrainConfig
+) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "base.npz"
+    log.write_text('{"prompt": "word7 word40"}\n{"prompt": "word7 a stranger"}\n')
+    rest = ["--dimension", "8", "--vocabulary-from", str(log), "--out", str(out), "--json"]
+    done = CliRunner().invoke(main, ["distill", "--model", str(tiny), *rest])
+    assert done.exit_code == 0, done.output
+    kept = [*range(6), WORDS.index("word7"), WORDS.index("word40")]
+    assert json.loads(done.stdout)["shape"] == [len(kept), 8]
+    base = Base.read(out)
+    assert base.log_weight.tolist() == distilled.log_weight[kept].tolist()
+    tokenizer = tokens.load(base.tokenizer_json)
+    assert tokenizer.encode("a word40 word41 word7").tolist() == [5, 7, 1, 6]
+    router = tmp_path / "router.onnx"
+    train([log_path], ladder, router, quick, base=base)
+    assert Router.load(router).route("word7").tier in ladder.names
+
+
+@needs_transformers
+def test_tokens_that_weigh_alike(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "base.npz"
+    rest = ["--dimension", "8", "--weights", "equal", "--out", str(out)]
+    assert CliRunner().invoke(main, ["distill", "--model", str(tiny), *rest]).exit_code == 0
+    assert not Base.read(out).log_weight.any()
+
+
+def test_weights_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--weights 'tf': give one of zipf, equal"):
+        distill("anything", weights="tf")
+
+
+def test_a_vocabulary_for_a_student_is_refused(tmp_path: Path) -> None:
+    flags = ["--teacher", "t.onnx", "--prompts", "p.jsonl", "--vocabulary-from", "p.jsonl", "--out", "x"]
+    done = CliRunner().invoke(main, ["distill", *flags])
+    assert done.exit_code == 2
+    assert "--vocabulary-from is for a base encoder" in done.stderr
 
 
 @needs_transformers

@@ -17,7 +17,8 @@ from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.training.calibrate import calibrate
 from router_model.training.config import TrainConfig
-from router_model.training.teach import KNOWN, TEACHERS
+from router_model.training.encoders.static import Static
+from router_model.training.teach import KNOWN, TEACHERS, lessons, taught
 from router_model.training.train import Trained, train
 
 
@@ -61,9 +62,9 @@ def test_a_student_learns_its_teachers_probabilities(
     assert data["teacher"] == router.artifact.fingerprint
     assert data["measured_rows"] == (labelled or done.rows) == (labelled or 1000)
     asked = [record.prompt for record in read_records(log_path)]
-    said, taught = (r.route_prompts(asked).sufficiency for r in (student, router))
-    assert np.corrcoef(said[:, 0], taught[:, 0])[0, 1] > 0.8
-    assert abs(said.mean() - taught.mean()) < 0.05
+    said, teachers = (r.route_prompts(asked).sufficiency for r in (student, router))
+    assert np.corrcoef(said[:, 0], teachers[:, 0])[0, 1] > 0.8
+    assert abs(said.mean() - teachers.mean()) < 0.05
 
 
 def test_the_command_line_distils_a_router(
@@ -119,6 +120,26 @@ def test_a_student_does_not_take_up_the_run_of_another_teacher(
     with pytest.raises(KeyboardInterrupt):
         train([prompts], router.ladder, out, quick, base=small_base, teacher=router, stage_done=stop)
     assert json.loads(Path(f"{out}.resume/run.json").read_text()) != before
+
+
+def test_a_lesson_is_between_label_and_teacher_and_measuring_is_by_labels(
+    router: Router, quick: TrainConfig, small_base: Base, log_path: Path, tmp_path: Path
+) -> None:
+    records = list(read_records(unlabelled(tmp_path / "prompts.jsonl", log_path, labelled=60)))
+    prepared = taught(records, router, quick, Static(small_base))
+    said = router.route_prompts([record.prompt for record in records]).sufficiency
+    assert prepared.lessons is not None
+    assert np.allclose(prepared.lessons[60:], said[60:])
+    labels = prepared.labels.sufficient[:60]
+    assert np.isin(labels, (0, 1)).all()
+    assert np.allclose(prepared.lessons[:60], (labels + said[:60]) / 2)
+    assert prepared.take(np.arange(50, 70)).lessons.tolist() == prepared.lessons[50:70].tolist()
+    assert prepared.labels.complete.tolist() == [True] * 60 + [False] * 340
+
+
+def test_what_one_label_leaves_open_the_teacher_tells() -> None:
+    known, said = np.array([[np.nan, 1.0], [0.0, np.nan]]), np.array([[0.2, 0.6], [0.4, 0.8]])
+    assert lessons(known, said).tolist() == [[0.2, 0.8], [0.2, 0.8]]
 
 
 def test_calibration_on_probabilities_is_that_on_as_many_outcomes() -> None:

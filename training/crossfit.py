@@ -22,6 +22,7 @@ from router_model.files import replace_file
 from router_model.training.calibrate import Calibration, calibrate, calibrate_together
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
+from router_model.training.devices import device_of
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
 
@@ -60,6 +61,7 @@ def crossfit(
     groups: NDArray[np.int64],
     config: TrainConfig,
     *,
+    lessons: Floats | None = None,
     state: Path | None = None,
     stage_done: StageDone | None = None,
 ) -> CrossFitted:
@@ -68,6 +70,7 @@ def crossfit(
     Args:
         targets: float64 [N, K], NaN unknown; a row of which nothing is known is judged and not learnt from.
         groups: int64 [N]; a group is never on both sides.
+        lessons: float64 [N, K], NaN unknown, what networks learn in place of ``targets``, which calibrate.
         state: folder in which finished parts are kept, and from which an interrupted run goes on.
 
     Raises:
@@ -75,7 +78,8 @@ def crossfit(
         TrainingError: a fit failed.
     """
     check_targets(targets)
-    known = ~np.isnan(targets).all(axis=1)  # [N]
+    lessons = targets if lessons is None else lessons
+    known = ~np.isnan(lessons).all(axis=1)  # [N]
     fold_of = folds(groups, config.folds, config.seed)
     logits = np.empty_like(targets)
     parts = []
@@ -83,18 +87,18 @@ def crossfit(
         part = _Part(state, f"fold-{fold}", _progress(stage_done, fold, config.folds))
         out = np.flatnonzero(fold_of == fold)
         rows = np.flatnonzero((fold_of != fold) & known)
-        if single_share(targets[rows]) > 0.5:
+        if single_share(lessons[rows]) > 0.5:
             # The loss turns before what sets tiers apart is learnt, which is little of it: no early stop.
             epochs = planned_epochs(len(rows), config)
-            fitted = part.fit(encoder, encoded, targets, rows, NO_ROWS, config, stop_after=epochs)
+            fitted = part.fit(encoder, encoded, lessons, rows, NO_ROWS, config, stop_after=epochs)
         else:
             held = holdout(groups[rows], config.validation, config.seed + fold)
-            fitted = part.fit(encoder, encoded, targets, rows[~held], rows[held], config)
-        logits[out] = predict(fitted.network, encoded, out)
+            fitted = part.fit(encoder, encoded, lessons, rows[~held], rows[held], config)
+        logits[out] = predict(fitted.network, encoded, out, device_of(config))
         parts.append(fitted)
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
     final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))
-    whole = final.fit(encoder, encoded, targets, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
+    whole = final.fit(encoder, encoded, lessons, np.flatnonzero(known), NO_ROWS, config, stop_after=epochs)
     calibration = partial(_calibrated, learned=bool(encoder.learned))
     return CrossFitted(
         network=whole.network,

@@ -31,12 +31,14 @@ class Prepared:
         labels: what they say of the ladder, N rows.
         groups: int64 [N].
         encoded: what the network reads of them.
+        lessons: float64 [N, K] in [0, 1], what the network learns where that is not ``labels.sufficient``.
     """
 
     records: Sequence[Record]
     labels: Labels
     groups: NDArray[np.int64]
     encoded: Encoded
+    lessons: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Prepared":
         """Some of the rows."""
@@ -45,6 +47,7 @@ class Prepared:
             self.labels.take(rows),
             self.groups[rows],
             self.encoded.take(rows),
+            None if self.lessons is None else self.lessons[rows],
         )
 
 

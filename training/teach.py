@@ -1,7 +1,8 @@
 """A large router's probabilities as what a small one learns from, on prompts that nobody labelled.
 
 Hinton et al. 2015: a teacher's probability tells more of a prompt than one outcome does, and prompts without
-outcomes are plenty. Rows that carry outcomes keep them.
+outcomes are plenty. Of rows that carry outcomes the student learns both: outcomes alone would hide what the
+teacher has understood of the very prompts that it knows best, and probabilities alone what it has not.
 
 N: rows, K: tiers.
 """
@@ -24,11 +25,13 @@ from router_model.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
 
+Floats = NDArray[np.float64]
+KEPT = 0.5  # of a label, the rest of the lesson being the teacher's probability
 KNOWN, TEACHERS = "known", "the teacher's probabilities"  # what outcomes a router was measured on
 
 
 def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, encoder: Encoder) -> Prepared:
-    """Rows for the teacher's ladder: as labelled, or else with its probability that each tier suffices.
+    """Rows for the teacher's ladder, and ``lessons`` of them; its probabilities stand for labels they lack.
 
     With at least 50 rows that tell how every tier did, these alone measure the student. With fewer, all rows
     do, the teacher's probabilities in the place of outcomes that nobody knows.
@@ -47,7 +50,15 @@ def taught(records: Sequence[Record], teacher: Router, config: TrainConfig, enco
     by_teacher = unknown if labels.complete.sum() < MIN_ROWS else np.zeros_like(unknown)  # [N]
     outcomes = np.where(by_teacher[:, np.newaxis], probabilities, labels.outcomes)  # [N, K]
     told = Labels(outcomes, sufficient, labels.cost_usd, labels.input_tokens, labels.output_tokens)
-    return Prepared(records, told, group(records), encoder.encode([record.prompt for record in records]))
+    encoded = encoder.encode([record.prompt for record in records])
+    return Prepared(records, told, group(records), encoded, lessons(labels.sufficient, probabilities))
+
+
+def lessons(sufficient: Floats, probabilities: Floats) -> Floats:
+    """What a student learns, [N, K]: the teacher's ``probabilities``, halfway to what labels there are."""
+    known = ~np.isnan(sufficient)
+    told: Floats = np.where(known, KEPT * sufficient + (1 - KEPT) * probabilities, probabilities)
+    return told
 
 
 def outcomes_of(prepared: Prepared) -> str:

@@ -227,6 +227,7 @@ def build(
         prepared.labels.sufficient,
         prepared.groups,
         config,
+        lessons=prepared.lessons,
         state=state,
         stage_done=stage_done,
     )

@@ -13,11 +13,33 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 @click.command()
 @click.option("--model", default=MINILM, show_default=True, help="Without --teacher: name or folder.")
-@click.option("--dimension", type=int, default=192, show_default=True, help="Columns of the base's table.")
+@click.option(
+    "--dimension",
+    type=int,
+    default=192,
+    show_default=True,
+    help="Columns of the base's table: principal components that are kept.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["zipf", "equal"]),
+    default="zipf",
+    show_default=True,
+    help="Of tokens in the base: frequent ones less, by Zipf's law, or all alike.",
+)
+@click.option(
+    "--vocabulary-from",
+    multiple=True,
+    type=FILE,
+    help="Records; the base's vocabulary is cut to the tokens that they use.",
+)
 @click.option("--teacher", type=FILE, help="A router, to distil it to a smaller one.")
 @click.option("--student", default="static", show_default=True, help="Encoder of the smaller one.")
 @click.option(
-    "--prompts", multiple=True, type=FILE, help="Records for the student; labels they may have are kept."
+    "--prompts",
+    multiple=True,
+    type=FILE,
+    help="Records for the student; of labels that they may have it learns too.",
 )
 @click.option("--base", "base_path", type=FILE, help="Base encoder of the student.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the student's training.")
@@ -27,6 +49,8 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 def distill(
     model: str,
     dimension: int,
+    weights: str,
+    vocabulary_from: tuple[Path, ...],
     teacher: Path | None,
     student: str,
     prompts: tuple[Path, ...],
@@ -41,12 +65,24 @@ def distill(
         raise click.UsageError(
             "--teacher and --prompts go together: the teacher's router, and what it is asked"
         )
+    if teacher and vocabulary_from:
+        raise click.UsageError("--vocabulary-from is for a base encoder; with --teacher, give that as --base")
     if teacher:
         return _teach(teacher, student, prompts, base_path, seed, out, skip_bad, as_json)
+    from router_model.data.readers import Reading
     from router_model.training.distill import distill as run
+    from router_model.training.prepare import read_all
 
+    records = read_all(vocabulary_from, Reading(skip_bad=skip_bad))
+    texts = [record.prompt.text for record in records] if vocabulary_from else None
     with progress("distilling") as stage_done:
-        base = run(model, dimension, lambda done, of: stage_done("vocabulary", done / of))
+        base = run(
+            model,
+            dimension,
+            lambda done, of: stage_done("vocabulary", done / of),
+            weights=weights,
+            texts=texts,
+        )
     base.write(out)
     size, shape = out.stat().st_size, list(base.table.shape)
     if as_json:

@@ -102,6 +102,7 @@ class Budgets:
         self._changed = asyncio.Event()
         self._path = None if redis else path
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def open(self) -> None:
         """See what was spent; from then on look, and tell, at least once a second.
@@ -118,6 +119,7 @@ class Budgets:
     async def close(self) -> None:
         """Tell what is still to be told."""
         if self._task:
+            self._closing = True  # for Redis' client may swallow a cancellation while it connects
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -214,7 +216,7 @@ class Budgets:
 
     async def _keep(self) -> None:
         """Tell news soon, and everything once a second."""
-        while True:
+        while not self._closing:
             await self._tell()
             try:
                 async with asyncio.timeout(TICK_SECONDS):  # `wait_for` of 3.11 may lose a cancellation

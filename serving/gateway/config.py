@@ -51,7 +51,7 @@ class Provider(Part, frozen=True):
             the provider's prompt cache; none means the plain input price.
         context_tokens: input and output together; a longer request goes elsewhere.
         abilities: what it takes beyond text; a request that needs another goes elsewhere.
-        requests_per_minute, tokens_per_minute: its limits; none means no limit.
+        requests_per_minute, tokens_per_minute: its limits, of all workers together; none means no limit.
         weight: share of the traffic among equally cheap providers of a tier.
         region: told to those who ask for details, and nothing else.
         headers: sent with each request; not for secrets.
@@ -155,7 +155,8 @@ class Latency(Part, frozen=True):
     """The latency wish: providers of a tier whose moving percentile is over it come last.
 
     Attributes:
-        first_byte_seconds, total_seconds: the wish; none means no wish.
+        first_byte_seconds: the wish for the first byte of streams; none means no wish.
+        total_seconds: the wish for the end of all answers.
         percentile: of which the wish speaks.
         window: calls that the percentile is taken over.
         hysteresis: a provider that is out comes back at the wish less this share, so that it does not flap.

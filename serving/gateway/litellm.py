@@ -19,16 +19,18 @@ from router_model.serving.gateway.pool import Reply
 FUNCTIONS: dict[Endpoint, str] = {
     "chat": "acompletion",
     "completions": "atext_completion",
+    "responses": "aresponses",
     "embeddings": "aembedding",
 }
 # What of a body is handed on. The package has arguments of the same call that say where the request and the
 # key go: they are not the client's to give.
 FIELDS = frozenset(
-    "audio best_of dimensions echo encoding_format frequency_penalty function_call functions input "
-    "logit_bias logprobs max_completion_tokens max_tokens messages modalities n parallel_tool_calls "
-    "prediction presence_penalty prompt prompt_cache_key reasoning_effort response_format "
-    "safety_identifier seed stop stream stream_options suffix temperature thinking tool_choice tools "
-    "top_logprobs top_p user verbosity web_search_options".split()
+    "audio best_of dimensions echo encoding_format frequency_penalty function_call functions include input "
+    "instructions logit_bias logprobs max_completion_tokens max_output_tokens max_tokens messages modalities "
+    "n parallel_tool_calls prediction presence_penalty previous_response_id prompt prompt_cache_key "
+    "reasoning reasoning_effort response_format safety_identifier seed stop store stream stream_options "
+    "suffix temperature text thinking tool_choice tools top_logprobs top_p truncation user verbosity "
+    "web_search_options".split()
 )
 MOST_ERROR_CHARACTERS = 2000
 
@@ -81,7 +83,8 @@ class LiteLLM:
                 error = error.replace(self._settings["api_key"].encode(), b"***")
             return _Pieces(self._name, status, _once(error), "application/json", _asked_to_wait(e))
         if call.stream and call.endpoint != "embeddings":
-            return _Pieces(self._name, 200, _events(answer), "text/event-stream; charset=utf-8")
+            events = _named_events(answer) if call.endpoint == "responses" else _events(answer)
+            return _Pieces(self._name, 200, events, "text/event-stream; charset=utf-8")
         return _Pieces(self._name, 200, _once(answer.model_dump_json().encode()), "application/json")
 
     async def warm(self, connections: int) -> None:
@@ -150,6 +153,12 @@ async def _events(stream: Any) -> AsyncGenerator[bytes]:
     finally:
         if hasattr(stream, "aclose"):
             await stream.aclose()
+
+
+async def _named_events(stream: Any) -> AsyncGenerator[bytes]:
+    async for event in stream:
+        name = str(getattr(event.type, "value", event.type)).encode()
+        yield b"event: " + name + b"\ndata: " + event.model_dump_json(exclude_none=True).encode() + b"\n\n"
 
 
 def _error(error: Any) -> bytes:

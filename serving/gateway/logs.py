@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
+
 from router_model.serving.gateway.accounts import Entry
 
 MASK = "***"
@@ -16,6 +18,7 @@ LEAST_SECRET = 6  # characters: a shorter one would mask what is none
 KEYS = re.compile(
     r"(?i)(\bbearer\s+|\bx-api-key\W{1,4}|\bapi[-_]?key\W{1,4})[^\s\"',;]+|\b(?:sk|rm|rk)-[\w-]{8,}"
 )
+SIGNS = ("bearer", "api", "sk-", "rm-", "rk-")  # of such a place; to look for these first is much faster
 
 requests = logging.getLogger("router_model.serving.gateway.requests")
 
@@ -26,10 +29,9 @@ class Lines(logging.Formatter):
     def __init__(self, as_json: bool, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self._as_json = as_json
-        known = sorted({s for s in secrets if len(s) >= LEAST_SECRET}, key=len, reverse=True)
-        escaped = {form for s in known for form in (s, json.dumps(s)[1:-1])}
-        self._secrets = re.compile("|".join(map(re.escape, sorted(escaped, key=len, reverse=True))))
-        self._masks = bool(escaped)
+        known = {secret for secret in secrets if len(secret) >= LEAST_SECRET}
+        escaped = {form for secret in known for form in (secret, json.dumps(secret)[1:-1])}
+        self._secrets = sorted(escaped, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -40,13 +42,16 @@ class Lines(logging.Formatter):
         if self._as_json:
             time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
             line = {"time": time, "level": record.levelname, "logger": record.name, "message": message}
-            text = json.dumps(line | fields, default=str)
+            text = _json(line | fields)
         else:
             shown = [f"{name}={value}" for name, value in fields.items() if value is not None]
             text = _one_line(" ".join([record.levelname, message, *shown]))
-        if self._masks:
-            text = self._secrets.sub(MASK, text)
-        return KEYS.sub(lambda found: (found[1] or "") + MASK, text)
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        lower = text.lower()
+        if any(sign in lower for sign in SIGNS):
+            text = KEYS.sub(lambda found: (found[1] or "") + MASK, text)
+        return text
 
 
 def log_to(stream: TextIO | None = None, *, as_json: bool, secrets: Iterable[str] = ()) -> logging.Handler:
@@ -88,6 +93,13 @@ def log_entry(entry: Entry) -> None:
         "milliseconds": round(entry.seconds * 1e3, 3),
     }
     requests.info("request", extra={"fields": fields})
+
+
+def _json(line: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(line).decode()
+    except (TypeError, ValueError):  # lone surrogates, or what JSON has no type for
+        return json.dumps(line, default=str)
 
 
 def _one_line(text: str) -> str:

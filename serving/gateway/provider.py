@@ -93,8 +93,6 @@ class Upstream:
         p = self.provider
         if (p.shape == "anthropic") != (call.endpoint == "messages"):
             return False
-        if p.shape == "litellm" and call.endpoint == "responses":
-            return False
         return call.needs.issubset(p.abilities) and call.input_tokens + call.output_tokens <= p.context_tokens
 
     def expected(self, call: Call) -> Usage:

@@ -204,7 +204,7 @@ class Supervisor:
         self._deaths = 0
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; raises GatewayConfigError where workers do not stay up."""
+        """Until SIGTERM or SIGINT; raises RouterModelError where workers do not stay up."""
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
         signal.signal(signal.SIGHUP, lambda number, _: self._pass_on(number))
@@ -233,7 +233,7 @@ class Supervisor:
             self._deaths = self._deaths + 1 if quick else 1
             logger.error("worker %d ended with %s; it is started anew", number, worker.exitcode)
             if self._deaths > QUICK_DEATHS:
-                raise GatewayConfigError("workers end as soon as they start; their log says why")
+                raise RouterModelError("workers end as soon as they start; their log says why")
             time.sleep(RESTART_SECONDS)
             self._start(number)
 

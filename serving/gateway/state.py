@@ -29,6 +29,7 @@ from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
+from router_model.serving.gateway.worst import worst_usd
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -126,16 +127,17 @@ class State:
         ]
 
     def worst_usd(self, call: Call, able: list[str]) -> float:
-        """US dollars that the call costs at most: the dearest provider, with the longest answer."""
-        worst = 0.0
-        answers = call.body.get("n")
-        times = answers if isinstance(answers, int) and answers > 0 else 1
-        for tier in able:
-            for provider in self.dispatch.able(call, tier):
-                longest = call.output_tokens or max(1, provider.context_tokens - call.input_tokens)
-                usage = Usage(call.input_tokens, longest * times)
-                worst = max(worst, self.prices[provider.name].cost_usd(usage))
-        return worst
+        """US dollars that the call costs at most: of the dearest provider that may answer it; 0 without budgets."""
+        if not self.config.budgets:
+            return 0.0
+        return max(
+            (
+                worst_usd(call, provider.context_tokens, self.prices[provider.name].cost_usd)
+                for tier in able
+                for provider in self.dispatch.able(call, tier)
+            ),
+            default=0.0,
+        )
 
     def strongest_usd(self, usage: Usage) -> float:
         """What the cheapest provider of the strongest tier asks for so many tokens: an estimate, since
@@ -179,24 +181,27 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     places = [tier.name for tier in config.places]
     capacity = kept("capacity", "capacity", "places") or Capacity(config.capacity, places)
     cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
-    budgets = kept("budgets", "budgets", "redis_url_env")
-    if budgets is None:
+    budgets, traffic = kept("budgets", "budgets", "redis_url_env"), kept("traffic", "traffic")
+    fresh_budgets, fresh_traffic = budgets is None, traffic is None
+    if fresh_budgets:
         before = since.budgets if since else None
-        budgets = Budgets(
-            config.budgets, redis, workers=config.listen.workers, path=lasting.spent, since=before
-        )
-        await budgets.open()
-    traffic = kept("traffic", "traffic")
-    if traffic is None and config.traffic is not None:
-        said = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
+        workers = config.listen.workers
+        budgets = Budgets(config.budgets, redis, workers=workers, path=lasting.spent, since=before)
+    if fresh_traffic and config.traffic is not None:
+        kept_words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
-        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), said, models=models)
-        await asyncio.to_thread(traffic.open)
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
+    # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
+    if fresh_budgets:
+        await budgets.open()
+    if fresh_traffic and traffic is not None:
+        await asyncio.to_thread(traffic.open)
     await dispatch.open()
     return State(
         config=config,
-        planner=Planner(router, words(config), config.dial, explore, config.retry.upwards),
+        planner=planner,
         dispatch=dispatch,
         capacity=capacity,
         cache=cache,

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 QUEUED_BYTES = 64 << 20  # of the bodies that wait
 JOURNAL_BYTES = 64 << 20  # a journal is closed after so many, since it is in memory when it becomes a part
 FEEDBACK = "feedback"  # the folder of outcomes
+YIELD_SECONDS = 0.0005  # that the thread works at a stretch
 PIECE = 256  # rows that are written at once
 
 Item = tuple[Entry, Call] | Outcome
@@ -62,7 +63,7 @@ class TrafficLog:
         self._worker, self._part = secrets.token_hex(6), 0
         self._journal: Journal | None = None
         self._told: Journal | None = None
-        self._opened = 0.0
+        self._opened = self._since = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic log", daemon=True)
         self._parts = ThreadPoolExecutor(1, thread_name_prefix="traffic parts")
@@ -103,7 +104,7 @@ class TrafficLog:
 
     def _run(self) -> None:
         self._parts.submit(self._sweep)
-        while not self._stop.wait(self._config.flush_seconds / 2):
+        while not self._stop.wait(self._config.flush_seconds / 4):
             self._flush()
         self._flush()
         self._roll()
@@ -145,7 +146,9 @@ class TrafficLog:
         self._counts["written"] += len(rows) + len(told)
 
     def _line(self, item: Item) -> bytes | None:
-        time.sleep(0)  # lets the loop's thread go on after each row, which else would wait for many
+        if time.perf_counter() - self._since > YIELD_SECONDS:
+            time.sleep(0)  # lets the loop's thread go on, which else would wait for many rows
+            self._since = time.perf_counter()
         try:
             row = outcome_row(item) if isinstance(item, Outcome) else self._row(*item)
             return _encoded(row) + b"\n"

@@ -150,6 +150,7 @@ def test_a_broken_upstream_costs_the_client_nothing(what: str) -> None:
                 assert (status, name) == (200, "good")
                 assert b"pretend" in body
             assert dispatch.flying == 0
+            assert not dispatch._pool.replies, "each is let go of"
             assert bad.connections >= 2
 
     asyncio.run(asyncio.wait_for(test(), 30))

@@ -248,3 +248,51 @@ def test_what_others_put_in_its_place_breaks_no_request(
         assert share(one) == pytest.approx(0.4)
 
     with_workers(server, 1, 1.0, work)
+
+
+def test_without_redis_from_the_start_each_of_the_workers_has_an_equal_share(tmp_path: Path) -> None:
+    nowhere = Server(tmp_path)  # never started
+
+    async def work(one: Budgets, two: Budgets) -> None:
+        for budgets in (one, two):
+            for _ in range(2):
+                await spend(budgets, 0.25)
+            with pytest.raises(RequestError):
+                await budgets.room(ADA, 0.25)
+
+    with_workers(nowhere, 2, 1.0, work)
+
+
+def test_what_a_dead_worker_spent_outlives_the_death_of_redis(server: Server) -> None:
+    async def work(one: Budgets) -> None:
+        client = Redis(port=server.port)
+        dead = Budgets(acme(1.0), client)
+        await dead.open()
+        await spend(dead, 0.5)
+        await dead.close()
+        await until(lambda: share(one) == pytest.approx(0.5))
+        await asyncio.sleep(1.2)  # the next look hears who spent it
+        server.kill()
+        await spend(one, 0.125)
+        server.start()
+        late = Budgets(acme(1.0), client)
+        await late.open()
+        await until(lambda: share(late) == pytest.approx(0.625))
+        await late.close()
+        await client.aclose()
+
+    with_workers(server, 1, 1.0, work)
+
+
+def test_a_redis_that_is_emptied_between_two_requests_opens_no_budget(server: Server) -> None:
+    async def work(one: Budgets, two: Budgets) -> None:
+        await spend(one, 0.75)
+        await until(lambda: share(two) == pytest.approx(0.75))
+        with redis_package.Redis(port=server.port) as client:
+            client.flushall()
+        for _ in range(3):
+            with pytest.raises(RequestError):
+                async with await two.room(ADA, 0.2), await two.room(ADA, 0.2):
+                    pass
+
+    with_workers(server, 2, 1.0, work)

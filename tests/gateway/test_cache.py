@@ -138,8 +138,8 @@ def test_equal_keys_mean_equal_bodies_whatever_the_order_of_their_keys(one: Any,
         (201, JSON, ANSWER),
         (200, JSON, b'{"error":{"message":"busy"}}'),
         (200, JSON, b'{"choices":['),
-        (200, JSON, b'{"status":"queued"}'),
         (200, EVENTS, b'data: {"a":1}\n\n'),
+        (200, EVENTS, b'data: {"error":{}}\n\ndata: [DONE]\n\n'),
         (200, EVENTS, b'event: error\ndata: {"type":"error"}\n\ndata: [DONE]\n\n'),
         (200, [*JSON, (b"content-encoding", b"gzip")], gzip.compress(b'{"error":"busy"}')),
         (200, [*JSON, (b"content-encoding", b"gzip")], gzip.compress(ANSWER)[:-4]),
@@ -150,6 +150,17 @@ def test_an_error_or_a_cut_answer_is_not_kept(status: int, headers: Any, body: b
         cache = Cache(caches())
         answered(await cache.look(call(), "t"), body, status=status, headers=headers)
         assert isinstance(await cache.look(call(), "t"), Flight)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("status", "kept"), [("completed", True), ("queued", False), ("failed", False)])
+def test_a_response_is_kept_once_it_is_complete(status: str, kept: bool) -> None:
+    async def run() -> None:
+        cache = Cache(caches())
+        asked = call(endpoint="responses")
+        answered(await cache.look(asked, "t"), json.dumps({"status": status, "error": None}).encode())
+        assert isinstance(await cache.look(asked, "t"), Kept) == kept
 
     asyncio.run(run())
 

@@ -70,29 +70,26 @@ class Client:
         return "asked" if found is not None else "not kept"
 
 
-def trained(run: Any, **more: Any) -> None:
-    """Run with a cache that has learned that other words for the same country give the same answer."""
+@pytest.fixture(scope="module")
+def trained() -> Cache:
+    """A cache that has learned that other words for the same country give the same answer."""
+    cache = Cache(Caches(semantic=SemanticCache(error_rate=0.05, verify_share=1e-9)))
+    chance = random.Random(0)
 
-    async def whole() -> None:
-        config = Caches(semantic=SemanticCache(error_rate=0.05, verify_share=1e-9, **more))
-        client = Client(Cache(config))
-        chance = random.Random(0)
+    async def learn() -> None:
+        client = Client(cache)
         for _ in range(300):
             country = chance.choice(COUNTRIES)
             await client.ask(call(chance.choice(WAYS).format(country)), f"capital of {country}")
-        await run(client)
-        await client.cache.close()
+        await cache.close()
 
-    asyncio.run(whole())
+    asyncio.run(learn())
+    return cache
 
 
-def test_a_question_in_other_words_is_answered_once_that_proved_right() -> None:
-    async def run(client: Client) -> None:
-        assert await client.ask(call("Well, what is the capital of France?"), "?") == (
-            "semantic: capital of France"
-        )
-
-    trained(run)
+def test_a_question_in_other_words_is_answered_once_that_proved_right(trained: Cache) -> None:
+    said = asyncio.run(Client(trained).ask(call("Well, what is the capital of France?"), "?"))
+    assert said == "semantic: capital of France"
 
 
 @pytest.mark.parametrize(
@@ -116,19 +113,13 @@ def test_a_question_in_other_words_is_answered_once_that_proved_right() -> None:
         ),
     ],
 )
-def test_what_differs_in_more_than_words_is_asked(asked: Call) -> None:
-    async def run(client: Client) -> None:
-        assert await client.ask(asked, "?") in ("asked", "not kept")
-
-    trained(run)
+def test_what_differs_in_more_than_words_is_asked(trained: Cache, asked: Call) -> None:
+    assert asyncio.run(Client(trained).ask(asked, "?")) in ("asked", "not kept")
 
 
-def test_another_tenant_is_asked_for() -> None:
-    async def run(client: Client) -> None:
-        other = Client(client.cache, "other")
-        assert await other.ask(call("Well, what is the capital of France?"), "?") == "asked"
-
-    trained(run)
+def test_another_tenant_is_asked_for(trained: Cache) -> None:
+    asked = call("Well, what is the capital of France?")
+    assert asyncio.run(Client(trained, "other").ask(asked, "?")) == "asked"
 
 
 def test_answers_that_turn_out_wrong_stop_what_was_served(encoder: BaseEncoder) -> None:
@@ -202,6 +193,24 @@ def test_an_exact_answer_comes_before_a_like_one() -> None:
         assert await client.ask(call("What is 2+2?"), "5") == "exact: 4"
 
     asyncio.run(run())
+
+
+def test_the_judge_decides_and_its_failure_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    seen = []
+
+    async def judge(question: str, kept: str, came: str) -> bool:
+        seen.append((question, kept, came))
+        raise RuntimeError("a secret")
+
+    async def run() -> None:
+        client = Client(Cache(Caches(semantic=SemanticCache()), judge=judge))
+        assert await client.ask(call("What is the capital of Peru?"), "Lima") == "asked"
+        assert await client.ask(call("Which is the capital of Peru?"), "Lima, of course") == "asked"
+
+    asyncio.run(run())
+    assert seen == [("Which is the capital of Peru?", "Lima", "Lima, of course")]
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 SAME = [
@@ -362,7 +371,7 @@ def test_the_index_and_the_router_live_in_one_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert isinstance(done.stdout, str)
+    assert done.stdout.strip() in ("small", "medium", "large")
 
 
 def test_a_flight_is_what_a_miss_gives() -> None:

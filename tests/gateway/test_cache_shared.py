@@ -208,3 +208,10 @@ def test_what_somebody_else_wrote_to_redis_is_no_answer(server: Server, value: b
 def test_answers_are_shared_only_where_there_is_redis() -> None:
     with pytest.raises(GatewayConfigError, match="redis_url_env"):
         Cache(Caches(exact=ExactCache(shared=True)))
+
+
+@pytest.mark.parametrize("url", ["http://user:secret@host", "nonsense", "redis://host:port/0", ""])
+def test_a_url_that_is_none_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(GatewayConfigError, match="redis://") as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)

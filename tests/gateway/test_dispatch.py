@@ -572,3 +572,14 @@ def test_a_rise_that_is_forecast_warms_the_servers_of_ones_own() -> None:
             assert not b.seen
 
     run(test)
+
+
+def test_one_that_stalls_is_to_blame_where_it_had_its_time() -> None:
+    async def test() -> None:
+        async with two(retry={"first_byte_seconds": 0.1}, breaker={"failures": 2}) as (dispatch, a, _):
+            a.behaviour = Behaviour(stall=True)
+            for state in ("closed", "open"):
+                assert (await ask(dispatch))[0].provider.name == "b"
+                assert dispatch.upstreams["a"].health.circuit.state == state
+
+    run(test)

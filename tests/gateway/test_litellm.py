@@ -80,6 +80,13 @@ def test_answers_whole_and_as_a_stream() -> None:
         assert body.endswith(b"data: [DONE]\n\n")
         assert body.count(b"data: ") > 20
         assert headers[0][1].startswith(b"text/event-stream")
+        status, body, _ = await ask(dispatch, call("completions", prompt="hello"))
+        assert json.loads(body)["choices"][0]["text"].startswith("This is a pretend answer")
+        status, body, _ = await ask(dispatch, call("responses", input="hello"))
+        assert json.loads(body)["output"][0]["content"][0]["text"].startswith("This is a pretend answer")
+        status, body, _ = await ask(dispatch, call("responses", input="hello", stream=True))
+        assert b"event: response.output_text.delta\ndata: {" in body
+        assert b"event: response.completed\n" in body
         status, body, _ = await ask(dispatch, call("embeddings", input="hello"))
         assert len(json.loads(body)["data"][0]["embedding"]) == 8
 

@@ -1,6 +1,7 @@
 """What the gateway asks before it calls anyone: was this answered before?"""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from router_model.serving.gateway.cache.semantic import Judge, Semantic, Try
+
+log = logging.getLogger(__name__)
 
 SEMANTIC_BYTES = 64 << 10  # of an answer that is kept where there is no exact cache
 LESSONS = 256  # at a time; a judge may be slow
@@ -114,12 +117,19 @@ class Cache:
         if self._store and errand.exact:
             self._store.put(errand.key, kept)
         saying = saying_of(errand.endpoint, kept) if errand.attempt else None
-        if self.semantic is not None and errand.attempt and saying and len(self._lessons) < LESSONS:
-            lesson = self.semantic.learn(errand.attempt, kept, saying)
-            task = asyncio.get_running_loop().create_task(lesson)
+        if saying and errand.attempt and len(self._lessons) < LESSONS:
+            task = asyncio.get_running_loop().create_task(self._learn(errand.attempt, kept, saying))
             self._lessons.add(task)
             task.add_done_callback(self._lessons.discard)
         return True
+
+    async def _learn(self, attempt: "Try", kept: Kept, saying: str) -> None:
+        if self.semantic is None:
+            return
+        try:
+            await self.semantic.learn(attempt, kept, saying)
+        except Exception as error:  # whatever the judge, which is somebody else's, raises
+            log.warning("an outcome of the semantic cache was not judged: %s", type(error).__name__)
 
 
 @dataclass(slots=True)

@@ -81,9 +81,6 @@ class Air:
         self._patience = patience
         self._flights: dict[bytes, asyncio.Future[Kept | None]] = {}
 
-    def __len__(self) -> int:
-        return len(self._flights)
-
     async def lead(
         self, key: bytes, find: Callable[[], Awaitable[Kept | None]], keep: Keep, most_bytes: int
     ) -> Kept | Flight:

@@ -26,6 +26,7 @@ LAST_EVENT: dict[Endpoint, bytes] = {
     "responses": b"response.completed",
     "messages": b"message_stop",
 }
+ERRORS = (b"event: error", b'data: {"error"')  # of a stream that goes on to its end all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,11 @@ def whole(endpoint: Endpoint, kept: Kept) -> bool:
     if text is None:
         return not kept.stream
     if kept.stream:
-        return LAST_EVENT.get(endpoint, b"") in text and b"event: error" not in text
+        return LAST_EVENT.get(endpoint, b"") in text and not any(sign in text for sign in ERRORS)
     try:
         body = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return False
-    return isinstance(body, dict) and not body.get("error") and body.get("status", "completed") == "completed"
+    if not isinstance(body, dict) or body.get("error"):
+        return False
+    return endpoint != "responses" or body.get("status", "completed") == "completed"

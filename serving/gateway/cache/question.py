@@ -9,7 +9,7 @@ from router_model.prompt import TEXT_PARTS
 from router_model.serving.gateway.cache.key import key_of
 from router_model.serving.gateway.call import Call
 
-MOST_CHARACTERS = 1000  # in a longer text what matters may be one word of many
+MOST_CHARACTERS = 500  # in a longer text what matters may be one word of many
 PLACES = {"chat": "messages", "messages": "messages", "responses": "input", "completions": "prompt"}
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 
-from router_model.errors import MissingExtraError
+from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.serving.gateway.cache.frame import framed, unframed
 from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.store import Clock
@@ -30,16 +30,23 @@ CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """A client that opens its connections as they are needed, and asks again once where one broke."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=PUT_SECONDS,
-        socket_timeout=PUT_SECONDS,
-        socket_connect_timeout=PUT_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-        decode_responses=False,
-    )
+    """A client that opens its connections as they are needed, and asks again once where one broke.
+
+    Raises:
+        GatewayConfigError: this is no URL of Redis; the message leaves it out, as it may hold a password.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=PUT_SECONDS,
+            socket_timeout=PUT_SECONDS,
+            socket_connect_timeout=PUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            decode_responses=False,
+        )
+    except ValueError:
+        raise GatewayConfigError("redis_url_env: not a URL of Redis; give redis://host:6379/0") from None
     return Redis.from_pool(pool)
 
 

@@ -16,6 +16,7 @@ from router_model.serving.gateway.pretend.shapes import answer, answer_again, er
 if TYPE_CHECKING:
     from router_model.serving.gateway.pretend.model import Pretend
 
+Headers = list[tuple[bytes, bytes]]
 Work = Coroutine[Any, Any, None] | None  # what is left to do of an answer that takes time
 
 ENDPOINTS = {
@@ -38,13 +39,13 @@ class Connection(asyncio.Protocol):
         self.model = model
         self.parser = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport
-        self.waiting: deque[tuple[bytes, dict[str, str], bytes, bool]] = deque()
+        self.waiting: deque[tuple[bytes, Headers, bytes, bool]] = deque()
         self.task: asyncio.Task[None] | None = None
         self._reset()
 
     def _reset(self) -> None:
         self.path = b""
-        self.headers: dict[str, str] = {}
+        self.headers: Headers = []
         self.parts: list[bytes] = []
         self.bytes = 0
 
@@ -79,7 +80,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.headers.append((name, value))
 
     def on_body(self, part: bytes) -> None:
         """A part of the body."""
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         self._next()
 
-    def _answer(self, path: bytes, headers: dict[str, str], raw: bytes) -> Work:
+    def _answer(self, path: bytes, headers: Headers, raw: bytes) -> Work:
         model, behaviour = self.model, self.model.behaviour
         endpoint = ENDPOINTS.get(path.removeprefix(b"/v1"))
         if path == SETTINGS:
@@ -128,7 +129,8 @@ class Connection(asyncio.Protocol):
             return self._write(404, error("chat", 404))
         model.requests += 1
         if model.keep:
-            model.seen.append(Seen(path.decode("latin-1"), headers, raw))
+            named = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in headers}
+            model.seen.append(Seen(path.decode("latin-1"), named, raw))
             if len(model.seen) > model.keep:
                 model.seen.popleft()
         faulty = model.faulty()
