@@ -36,7 +36,7 @@ class Entry:
         caller: whose it is.
         endpoint: that it came to.
         tier, provider, model: who answered, the model by the provider's own name; "" where nobody did.
-        status: of HTTP, as the client got it; 502 for an answer that broke, 499 where the client left.
+        status: of HTTP, as the client got it; 502 where the answer broke, 499 where the client left.
         usage: tokens of the answer.
         cost_usd: paid for the answer; 0 from the cache.
         strongest_usd: what the strongest tier's cheapest provider would have asked for the same tokens; None
