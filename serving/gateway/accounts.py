@@ -47,7 +47,7 @@ class Entry:
         attempts: calls to upstreams.
         escalated: whether a stronger tier than the decided one answered, because that one failed.
         explored: whether the tier was drawn at random.
-        propensity: probability of the tier, under the router and the exploration; None where it was not theirs.
+        propensity: of the tier, under the router and the exploration; None where the choice was not theirs.
         stream: whether the answer was one.
         seconds: until the last byte had gone.
         first_byte_seconds: until the first came.
