@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from captured import Captured
 
-from router_model.errors import RouterModelError
+from router_model.errors import RouterModelError, one_line
+from router_model.frame import Frame
 from router_model.providers import CPU, CUDA, runtime
 from router_model.router import Router
 
@@ -53,12 +55,17 @@ def timed(call: Callable[[int], object], seconds: float) -> dict[str, float]:
     }
 
 
+def one_by_one(router: Router, seconds: float, tokens: int) -> dict[str, float]:
+    """From string to decision."""
+    some = texts(router, tokens, 64)
+    return timed(lambda n: router.route(some[n % 64]), seconds)
+
+
 def decisions(router: Router, seconds: float, batch: int) -> list[dict[str, Any]]:
     """Of each length: one prompt at a time, and prompts a second in batches."""
     rows = []
     for tokens in LENGTHS:
-        some, many = texts(router, tokens, 64), texts(router, tokens, batch)
-        one = timed(lambda n, some=some: router.route(some[n % 64]), seconds)  # type: ignore[misc]
+        one, many = one_by_one(router, seconds, tokens), texts(router, tokens, batch)
         all_ = timed(lambda n, many=many: router.route_batch(many), seconds)  # type: ignore[misc]
         a_second = round(batch / all_["p50_ms"] * 1000)
         rows.append({"tokens": tokens, "batch_1": one, f"batch_{batch}_prompts_a_second": a_second})
@@ -79,7 +86,32 @@ def of_router(path: Path, seconds: float, batch: int, failed: list[str]) -> dict
         manifest = router.artifact.manifest
         found |= {"encoder": manifest.encoder, "precision": manifest.precision, "bytes": path.stat().st_size}
         found[provider] = decisions(router, seconds, batch if provider == CUDA else min(batch, 16))
+        if manifest.frame:
+            found[f"{provider}, fixed shapes"] = at_fixed_shapes(router, manifest.frame, seconds, failed)
     return found
+
+
+def at_fixed_shapes(router: Router, frame: Frame, seconds: float, failed: list[str]) -> list[dict[str, Any]]:
+    """One prompt at a time in buckets of lengths, whose graph CUDA replays; and how far off answers are."""
+    some = [text for tokens in LENGTHS for text in texts(router, tokens, 8)]
+    expected = [list(router.route(text).sufficiency.values()) for text in some]
+    whole = router._session  # in whose place the other is put, so that all else of a decision is timed too
+    try:
+        longest = router.artifact.manifest.max_tokens
+        captured: Any = Captured(router.artifact.content, frame, longest, router.provider)
+        router._session = captured
+        found = [list(router.route(text).sufficiency.values()) for text in some]
+        error = float(np.abs(np.array(found) - expected).max())
+        return [
+            {"tokens": tokens, "batch_1": one_by_one(router, seconds, tokens), "largest_difference": error}
+            for tokens in LENGTHS
+        ]
+    except Exception as reason:  # of ONNX Runtime, whose errors share no base class but this
+        name = router.artifact.manifest.encoder
+        failed.append(f"{name} on {router.provider} at fixed shapes: {one_line(reason)}")
+        return []
+    finally:
+        router._session = whole
 
 
 def in_torch(name: str, seconds: float, batch: int) -> dict[str, Any]:

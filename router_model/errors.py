@@ -51,6 +51,10 @@ class TrainingError(RouterModelError):
     """Training failed: no finite loss, or an interrupted run that does not fit this one."""
 
 
+class ProcessError(RouterModelError):
+    """One of the processes that train together failed or was ended from outside."""
+
+
 class ExportError(RouterModelError):
     """The exported graph does not do what the network does."""
 

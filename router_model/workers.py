@@ -102,7 +102,7 @@ def _receive(pipe: Connection) -> Any:
 
 def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started this ends it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):
         work = pipe.recv()
         while True:
@@ -114,7 +114,8 @@ def _serve(pipe: Connection) -> None:
             pipe.send(result)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone; waits for that."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])

@@ -14,7 +14,7 @@ from router_model.training.config import TrainConfig
 FIELDS = {
     field.name: field
     for field in dataclasses.fields(TrainConfig)
-    if field.name not in ("encoder", "precision")
+    if field.name not in ("encoder", "precision", "accelerator", "fine_tune")
 }
 WHOLE = sorted(name for name, field in FIELDS.items() if field.type is int)
 

@@ -10,7 +10,7 @@ from router_model import tokens
 from router_model.base import Base
 from router_model.features import FEATURES, featurize
 from router_model.prompt import read
-from router_model.training.dataset import DataModule, Encoded, EpochShuffle
+from router_model.training.dataset import DataModule, Encoded, EpochShuffle, Share
 from router_model.training.encoders.static import Static
 
 TEXTS = [
@@ -35,7 +35,9 @@ def made(lengths: list[int]) -> Encoded:
 
 def data_module(lengths: list[int], train: list[int], held: list[int], batch_size: int = 2) -> DataModule:
     targets = np.tile([[0.0, np.nan]], (len(lengths), 1))
-    return DataModule(made(lengths), targets, np.array(train), np.array(held, np.int64), batch_size, seed=3)
+    return DataModule(
+        made(lengths), targets, np.array(train), np.array(held, np.int64), Share(batch_size), seed=3
+    )
 
 
 def test_prompts_are_encoded_as_serving_reads_them(base: Base) -> None:
@@ -69,7 +71,7 @@ def test_a_block_is_its_rows_padded_with_zeros(lengths: list[int]) -> None:
 
 def test_the_order_follows_from_seed_and_epoch_alone() -> None:
     rows = np.arange(100, 200)
-    one, other = EpochShuffle(rows, seed=1), EpochShuffle(rows, seed=1)
+    one, other = EpochShuffle(rows, 1, Share(2)), EpochShuffle(rows, 1, Share(2))
     first = list(one)
     list(other), other.set_epoch(1), list(other)  # what went before must not matter
     other.set_epoch(0)
@@ -77,7 +79,7 @@ def test_the_order_follows_from_seed_and_epoch_alone() -> None:
     assert sorted(first) == rows.tolist()
     one.set_epoch(1)
     assert list(one) != first
-    assert list(EpochShuffle(rows, seed=2)) != first
+    assert list(EpochShuffle(rows, 2, Share(2))) != first
 
 
 def test_training_batches_hold_each_training_row_once_with_its_targets() -> None:

@@ -1,7 +1,10 @@
 """Sentence-transformers encoders, tiny ones built here and packaged MiniLM: from training to decisions."""
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,9 +31,12 @@ from router_model.router import Router
 from router_model.session import Session
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
+from router_model.training.dataset import Encoded
 from router_model.training.distill import MINILM
 from router_model.training.encoders.registry import load
 from router_model.training.encoders.transformer import Transformer
+from router_model.training.encoders.tuned import Tuned
+from router_model.training.fit import fit
 from router_model.training.train import train
 
 pytestmark = pytest.mark.skipif(
@@ -207,6 +213,18 @@ def test_the_same_commands_follow(
     command("label", path, log_path, "-o", tmp_path / "out.jsonl", "--workers", "1")
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 400
     assert json.loads(command("evaluate", path, log_path, "--ladder", ladder_path, "--json"))["rows"] == 400
+
+
+def test_the_gpus_benchmark_runs_a_transformer_at_fixed_shapes(path: Path) -> None:
+    benchmark = Path(__file__).parent.parent / "benchmarks" / "gpu.py"
+    flags = ["--seconds", "0.01", "--batch", "2"]
+    command = [sys.executable, str(benchmark), str(path), *flags]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert not [reason for reason in found["could_not_run"] if "fixed shapes" in reason]
+    rows = found["routers"][path.name][f"{CPU}, fixed shapes"]
+    assert [row["tokens"] for row in rows] == [16, 128, 512]
+    assert all(row["batch_1"]["p50_ms"] > 0 for row in rows)
+    assert max(row["largest_difference"] for row in rows) <= 1e-5
 
 
 def test_yardsticks_of_the_static_encoder_are_left_out(loaded: Router) -> None:
@@ -392,3 +410,118 @@ def own_embeddings(minilm: Transformer, texts: list[str]) -> NDArray[np.float32]
             said = model({"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "modality": "text"})
         expected[row] = said["sentence_embedding"][0].numpy()
     return expected
+
+
+TUNED: dict[str, Any] = {"fine_tune": True, "encoder_learning_rate": 5e-3}  # of a model that knows nothing
+
+
+@pytest.fixture(scope="module")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bert(tmp_path_factory.mktemp("tuned"))
+
+
+@pytest.fixture(scope="module")
+def tuned(bert_folder: Path) -> Tuned:
+    encoder = load(settings(bert_folder, **TUNED))
+    assert isinstance(encoder, Tuned)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def lesson(tuned: Tuned, log_path: Path) -> tuple[Encoded, NDArray[np.float64]]:
+    """Rows as the tuned encoder reads them, and which tiers suffice."""
+    records = list(read_records(log_path))
+    outcomes = [[record.outcomes[f"model-{tier}"] for tier in "sml"] for record in records]
+    return tuned.encode([record.prompt for record in records]), np.maximum.accumulate(outcomes, axis=1)
+
+
+def test_fine_tuning_learns_what_no_head_on_a_frozen_model_can(
+    bert_folder: Path, log_path: Path, fresh_log_path: Path, ladder: Ladder, tmp_path: Path
+) -> None:
+    records = list(read_records(fresh_log_path))
+    hard = np.array([record.task == "level-2" for record in records])
+    gap = {}
+    for name, others in (("frozen", {}), ("tuned", TUNED)):
+        out = tmp_path / f"{name}.onnx"
+        train([log_path], ladder, out, settings(bert_folder, **others))
+        router = Router.load(out)
+        said = router.route_prompts([record.prompt for record in records]).sufficiency[:, 0]
+        gap[name] = said[~hard].mean() - said[hard].mean()
+    assert gap["tuned"] > 0.4 > 0.2 > gap["frozen"]
+    manifest = router.artifact.manifest
+    assert manifest.metrics["export"]["float32_error"] <= 1e-4
+    assert manifest.data["base"] == "model, fine-tuned"
+    assert manifest.frame == load(settings(bert_folder)).frame
+    assert manifest.max_tokens == 30
+
+
+def test_the_graph_of_a_tuned_model_gives_the_embedding_that_it_learned(
+    tuned: Tuned, lesson: tuple[Encoded, NDArray[np.float64]], bert_folder: Path
+) -> None:
+    encoded, targets = lesson
+    rows = np.arange(len(encoded))
+    fitted = fit(tuned, encoded, targets, rows, rows[:0], settings(bert_folder, **TUNED), stop_after=1)
+    exported = tuned.export(fitted.network, Calibration(np.ones(3), np.zeros(3)), encoded, [(0, 2)])
+    found = read_by_graph(Session(exported.graph), tuned, TEXTS)
+    one_at_a_time = [tuned.read([prompts.read(text)]).inputs(np.array([0]))[0] for text in TEXTS]
+    with torch.inference_mode():
+        ids = [torch.from_numpy(row.astype(np.int64)) for row in one_at_a_time]
+        expected = [fitted.network.sentence(row).numpy() for row in ids]  # type: ignore[operator]
+        frozen = [tuned.model.network(row).numpy() for row in ids]
+    assert np.abs(found - np.concatenate(expected)).max() <= 1e-4
+    assert np.abs(found - np.concatenate(frozen)).max() > 0.01
+
+
+def test_a_fit_of_a_tuned_model_goes_on_to_the_same_weights(
+    tuned: Tuned, lesson: tuple[Encoded, NDArray[np.float64]], bert_folder: Path, tmp_path: Path
+) -> None:
+    def cut(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    rows, config = np.arange(400), settings(bert_folder, **TUNED)
+    arguments = (tuned, *lesson, rows[:300], rows[300:], dataclasses.replace(config, epochs=4))
+    before = tuned.model.network.state_dict()
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    whole = fit(*arguments)
+    with pytest.raises(KeyboardInterrupt):
+        fit(*arguments, checkpoints=tmp_path, epoch_done=cut)
+    again = fit(*arguments, checkpoints=tmp_path)
+    assert again.history == whole.history
+    pairs = zip(again.network.parameters(), whole.network.parameters(), strict=True)
+    assert max((a - b).abs().max().item() for a, b in pairs) <= 1e-6
+    after = tuned.model.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)  # each fit begins with the model
+
+
+def test_all_that_logits_come_from_learns_at_its_own_rate(tuned: Tuned, bert_folder: Path) -> None:
+    config = settings(bert_folder, **TUNED)
+    network = tuned.new_network(np.zeros((4, 7), np.float32), 3, config)
+    head, matrices, vectors = tuned.parameter_groups(network, config)
+    assert head["lr"] == pytest.approx(0.1 * config.learning_rate)
+    assert matrices["lr"] == vectors["lr"] == config.encoder_learning_rate
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (config.weight_decay, 0.0)
+    held = [id(parameter) for group in (head, matrices, vectors) for parameter in group["params"]]
+    idle = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert idle == {f"sentence.transformer.pooler.dense.{part}" for part in ("weight", "bias")}
+    assert len(held) == len(set(held)) == len(list(network.parameters())) - len(idle)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert network.sentence.transformer.training  # its dropout is at work
+
+
+def test_a_model_is_tuned_by_two_processes(
+    tuned: Tuned, lesson: tuple[Encoded, NDArray[np.float64]], bert_folder: Path
+) -> None:
+    rows, config = np.arange(400), dataclasses.replace(settings(bert_folder, **TUNED), devices=2, epochs=3)
+    fitted = fit(tuned, *lesson, rows[:300], rows[300:], config)
+    losses = [epoch["validation_loss"] for epoch in fitted.history]
+    assert losses[-1] < losses[0]
+
+
+def test_fine_tuning_is_of_models_that_are_frozen_otherwise() -> None:
+    with pytest.raises(ConfigError, match="--fine-tune: is for sentence-transformers models; static"):
+        load(TrainConfig(fine_tune=True))
+    with pytest.raises(ConfigError, match="--fine-tune 1: give a truth value"):
+        TrainConfig(fine_tune=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="--accelerator 'tpu': give one of cpu, gpu, auto"):
+        TrainConfig(accelerator="tpu")

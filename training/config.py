@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from router_model.errors import ConfigError
 
 PRECISIONS = ("auto", "float32", "float16", "int8")
+ACCELERATORS = ("cpu", "gpu", "auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,9 @@ class TrainConfig:
             model, by its name or folder.
         precision: of a transformer's graph, "float32", "float16" (for a GPU) or "int8" (for a CPU); "auto" is
             float32 there, and what costs no quality elsewhere.
+        fine_tune: a sentence-transformers model learns too, and not only the head on it.
+        accelerator: what trains, "cpu", "gpu", or "auto", a GPU for a transformer where torch sees one.
+        devices: of that, 1 to 64, each with a process of its own where they are several.
         seed: of folds, weights, batches and resamples; the same seed, data and machine give the same router.
         quality: the default dial, share of the strongest tier's quality to keep, in (0, 1].
         bar: outcome from which an answer is sufficient, in (0, 1].
@@ -29,6 +33,8 @@ class TrainConfig:
         patience: share of the epochs without a better validation loss before stopping, in (0, 1].
         batch_size: prompts per step.
         learning_rate: of the dense layers (AdamW).
+        encoder_learning_rate: of a sentence-transformers model that is fine-tuned: what it knows is soon lost
+            (Devlin et al. 2019 take 2e-5 to 5e-5).
         token_learning_rate: of the token weights, whose rows are seen seldom.
         wide_learning_rate: of the wide table, which starts from zero.
         wide_weight_decay: of the wide table, most of whose rows are seen in a prompt or two.
@@ -48,6 +54,9 @@ class TrainConfig:
 
     encoder: str = "static"
     precision: str = "auto"
+    fine_tune: bool = False
+    accelerator: str = "cpu"
+    devices: int = 1
     seed: int = 0
     quality: float = 0.95
     bar: float = 0.5
@@ -59,6 +68,7 @@ class TrainConfig:
     patience: float = 0.25
     batch_size: int = 128
     learning_rate: float = 8e-3
+    encoder_learning_rate: float = 3e-5
     token_learning_rate: float = 5e-3
     wide_learning_rate: float = 2e-2
     wide_weight_decay: float = 0.5
@@ -76,7 +86,14 @@ class TrainConfig:
             raise ConfigError(f"--encoder {self.encoder!r:.40}: give a name, such as static")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"--precision {self.precision!r:.40}: give one of {', '.join(PRECISIONS)}")
+        if self.accelerator not in ACCELERATORS:
+            raise ConfigError(
+                f"--accelerator {self.accelerator!r:.40}: give one of {', '.join(ACCELERATORS)}"
+            )
+        if not isinstance(self.fine_tune, bool):
+            raise ConfigError(f"--fine-tune {self.fine_tune!r:.40}: give a truth value")
         within = {
+            "devices": (1, 64),
             "seed": (0, 2**31 - 1),
             "quality": (1e-9, 1),
             "bar": (1e-9, 1),
@@ -88,6 +105,7 @@ class TrainConfig:
             "patience": (1e-9, 1),
             "batch_size": (1, 1 << 16),
             "learning_rate": (1e-9, 10),
+            "encoder_learning_rate": (1e-9, 10),
             "token_learning_rate": (1e-9, 10),
             "wide_learning_rate": (1e-9, 10),
             "wide_weight_decay": (0, 10),

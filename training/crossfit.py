@@ -22,6 +22,7 @@ from router_model.files import replace_file
 from router_model.training.calibrate import Calibration, calibrate, calibrate_together
 from router_model.training.config import TrainConfig
 from router_model.training.dataset import Encoded
+from router_model.training.devices import device_of
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.fit import Fitted, fit, planned_epochs, predict, single_share
 
@@ -93,7 +94,7 @@ def crossfit(
         else:
             held = holdout(groups[rows], config.validation, config.seed + fold)
             fitted = part.fit(encoder, encoded, lessons, rows[~held], rows[held], config)
-        logits[out] = predict(fitted.network, encoded, out)
+        logits[out] = predict(fitted.network, encoded, out, device_of(config))
         parts.append(fitted)
     epochs = max(1, round(float(np.mean([part.epochs for part in parts]))))
     final = _Part(state, "final", _progress(stage_done, config.folds, config.folds))

@@ -1,14 +1,17 @@
 """Fit one network on some rows, stopping where rows held out from it stop improving."""
 
+import dataclasses
 import io
 import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning
@@ -22,17 +25,17 @@ from router_model.errors import FileError, TrainingError, one_line
 from router_model.files import replace_file
 from router_model.network import Network
 from router_model.training.config import TrainConfig
-from router_model.training.dataset import DataModule, Encoded
+from router_model.training.dataset import DataModule, Encoded, Share
+from router_model.training.devices import BACKENDS, device_of, trainer_settings
 from router_model.training.encoders.encoder import Encoder
+from router_model.training.epochs import BestEpoch, EpochDone
 from router_model.training.module import Module
 from router_model.training.start import refit_logits
+from router_model.training.together import together
 
 logger = logging.getLogger(__name__)
 
-PREDICT_ROWS = 256
 PAIRED = 100  # a row that shows several tiers outweighs so many that show one: it tells of the gain itself
-
-EpochDone = Callable[[int, int], None]  # epochs done, epochs at most
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@one_thread()
 def fit(
     encoder: Encoder,
     encoded: Encoded,
@@ -87,35 +89,91 @@ def fit(
         checkpoints: folder where each epoch is kept, and from which an interrupted fit goes on.
 
     Raises:
+        ConfigError: ``config`` asks for devices that are not here.
         TrainingError: the loss is not finite, or the checkpoint does not fit this run.
+        ProcessError: one of several processes failed.
         FileError: ``checkpoints`` cannot be written.
     """
-    torch.manual_seed(config.seed)
-    network = encoder.new_network(encoded.features[train_rows], targets.shape[1], config)
-    finished = checkpoints / "finished.pt" if checkpoints else None
-    if finished and finished.is_file():
-        return _finished(network, finished)
-    if encoder.learned and isinstance(network, Network):
-        refit_logits(network, predict(network.eval(), encoded, train_rows), targets[train_rows])
-    steps = math.ceil(len(train_rows) / config.batch_size)
-    epochs = planned_epochs(len(train_rows), config)
-    best = BestEpoch(epochs, stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
-    penalty = config.gain_penalty * single_share(targets[train_rows]) / len(train_rows)
-    groups = encoder.parameter_groups(network, config)
-    if encoder.learned:
-        groups = [group | {"lr": config.start_rate * group["lr"], "weight_decay": 0.0} for group in groups]
-    pull = config.start_penalty / len(train_rows) if encoder.learned else None
-    module = Module(network, groups, config.seed, steps * epochs, penalty, pull)
-    data = DataModule(encoded, targets, train_rows, validation_rows, config.batch_size, config.seed)
-    _run(module, data, best, stop_after or epochs, checkpoints)
-    if best.weights:
-        network.load_state_dict(best.weights)
-    if finished:
-        kept = {"weights": network.state_dict(), "epoch": best.epoch, "history": best.history}
-        buffer = io.BytesIO()
-        torch.save(kept, buffer)
-        replace_file(finished, buffer.getvalue())
-    return Fitted(network.eval(), best.epoch, best.history)
+    job = _Job(encoder, encoded, targets, train_rows, validation_rows, config, stop_after, checkpoints)
+    device = device_of(config)
+    if job.last and not job.is_finished:
+        _load(job.last)
+        logger.info("%s: going on after the last whole epoch", job.last)
+    if config.devices == 1:
+        return job.run(device, epoch_done)
+    with TemporaryDirectory() as scratch:
+        job = dataclasses.replace(job, checkpoints=checkpoints or Path(scratch))
+        if not job.is_finished:
+            together(partial(job.share, device), config.devices, BACKENDS[device], epoch_done)
+        return job.run(device, None)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One fit, as ``fit`` is told it: so each of several processes is."""
+
+    encoder: Encoder
+    encoded: Encoded
+    targets: NDArray[np.float64]
+    train_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+    config: TrainConfig
+    stop_after: int | None
+    checkpoints: Path | None
+
+    @property
+    def finished(self) -> Path | None:
+        """Where what came out is kept."""
+        return self.checkpoints / "finished.pt" if self.checkpoints else None
+
+    @property
+    def is_finished(self) -> bool:
+        """An earlier run, or another process, brought it to its end."""
+        return bool(self.finished and self.finished.is_file())
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint to go on from."""
+        last = self.checkpoints / "last.ckpt" if self.checkpoints else None
+        return last if last and last.is_file() else None
+
+    def share(self, device: str, rank: int, say: EpochDone) -> None:
+        """Do one process's part; the first of them says how far all are, and keeps what came out."""
+        self.run(device, None if rank else say, rank, self.config.devices)
+
+    @one_thread()
+    def run(self, device: str, epoch_done: EpochDone | None, rank: int = 0, ranks: int = 1) -> Fitted:
+        """Fit, or read what was fitted."""
+        encoder, encoded, config = self.encoder, self.encoded, self.config
+        rows, targets = self.train_rows, self.targets[self.train_rows]
+        torch.manual_seed(config.seed)
+        network = encoder.new_network(encoded.features[rows], targets.shape[1], config)
+        if self.finished and self.is_finished:
+            return _finished(network, self.finished)
+        if encoder.learned and isinstance(network, Network):
+            refit_logits(network, predict(network.eval(), encoded, rows), targets)
+        epochs = planned_epochs(len(rows), config)
+        steps = epochs * math.ceil(len(rows) / config.batch_size)
+        best = BestEpoch(epochs, self.stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)
+        penalty = config.gain_penalty * single_share(targets) / len(rows)
+        groups = encoder.parameter_groups(network, config)
+        if encoder.learned:
+            groups = [
+                group | {"lr": config.start_rate * group["lr"], "weight_decay": 0.0} for group in groups
+            ]
+        pull = config.start_penalty / len(rows) if encoder.learned else None
+        module = Module(network, groups, config.seed, steps, penalty, pull)
+        share = Share(config.batch_size, rank, ranks)
+        data = DataModule(encoded, self.targets, rows, self.validation_rows, share, config.seed)
+        _train(module, data, best, self, trainer_settings(device, ranks))
+        if best.weights:
+            network.load_state_dict(best.weights)
+        if self.finished and rank == 0:
+            kept = {"weights": network.state_dict(), "epoch": best.epoch, "history": best.history}
+            buffer = io.BytesIO()
+            torch.save(kept, buffer)
+            replace_file(self.finished, buffer.getvalue())
+        return Fitted(network.eval(), best.epoch, best.history)
 
 
 def _finished(network: nn.Module, path: Path) -> Fitted:
@@ -153,104 +211,55 @@ def single_share(targets: NDArray[np.float64]) -> float:
 
 @one_thread()
 @torch.no_grad()
-def predict(network: nn.Module, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Logits float64 [len(rows), K] of some rows, at least one."""
-    order = np.argsort(encoded.ids.lengths[rows], kind="stable")
+def predict(
+    network: nn.Module, encoded: Encoded, rows: NDArray[np.int64], device: str = "cpu"
+) -> NDArray[np.float64]:
+    """Logits float64 [len(rows), K] of some rows, at least one; the network is on the CPU when it ends."""
+    spans = encoded.spans(rows)
+    network.to(device)
     blocks = [
-        network(*encoded.block(rows[order[start : start + PREDICT_ROWS]])).double().numpy()
-        for start in range(0, len(order), PREDICT_ROWS)
+        network(*(part.to(device) for part in encoded.block(rows[span]))).double().cpu().numpy()
+        for span in spans
     ]
-    logits: NDArray[np.float64] = np.concatenate(blocks)[np.argsort(order)]
+    network.cpu()
+    logits: NDArray[np.float64] = np.concatenate(blocks)[np.argsort(np.concatenate(spans))]
     return logits
 
 
-class BestEpoch(lightning.Callback):
-    """Keeps the weights of the best epoch, stops when patience ends, and is part of each checkpoint."""
-
-    def __init__(
-        self, epochs: int, stop_after: int | None, patience: int, epoch_done: EpochDone | None
-    ) -> None:
-        self.epochs = epochs
-        self.stop_after = stop_after
-        self.patience = patience
-        self.epoch_done = epoch_done
-        self.epoch = 0
-        self.loss = math.inf
-        self.weights: dict[str, torch.Tensor] = {}
-        self.history: list[dict[str, float]] = []
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Stay stopped where a checkpoint is of the epoch at which patience ended."""
-        trainer.should_stop = self._impatient()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Judge the epoch; Lightning has run its validation by now."""
-        losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not all(math.isfinite(loss) for loss in losses.values()):
-            raise TrainingError(
-                f"epoch {trainer.current_epoch + 1}: the loss is not finite; lower --learning-rate"
-            )
-        self.history.append(losses)
-        done = trainer.current_epoch + 1
-        if self.stop_after is not None:
-            self.epoch = done
-        elif losses["validation_loss"] < self.loss:
-            self.epoch, self.loss = done, losses["validation_loss"]
-            weights = pl_module.network.state_dict()  # type: ignore[union-attr]
-            self.weights = {name: tensor.clone() for name, tensor in weights.items()}
-        trainer.should_stop = self._impatient()
-        if self.epoch_done:
-            self.epoch_done(done, self.stop_after or self.epochs)
-
-    def _impatient(self) -> bool:
-        return self.stop_after is None and len(self.history) - self.epoch >= self.patience
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback."""
-        return {"epoch": self.epoch, "loss": self.loss, "weights": self.weights, "history": self.history}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.epoch, self.loss = state_dict["epoch"], state_dict["loss"]
-        self.weights, self.history = state_dict["weights"], state_dict["history"]
-
-
-def _run(module: Module, data: DataModule, best: BestEpoch, epochs: int, checkpoints: Path | None) -> None:
+def _train(module: Module, data: DataModule, best: BestEpoch, job: _Job, settings: dict[str, Any]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # its advice is not for our users
+    last, checkpoints = job.last, job.checkpoints
     keeper = ModelCheckpoint(
         checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False
     )  # one file, replaced after each epoch; its own `save_last` writes no file before the end
-    last = checkpoints / "last.ckpt" if checkpoints and (checkpoints / "last.ckpt").is_file() else None
-    if last:
-        _load(last)
-        logger.info("%s: going on after the last whole epoch", last)
-    validated = len(data.validation_rows) > 0
     with warnings.catch_warnings():
         # Its advice (loader processes, few batches) and its own deprecations are not for our users.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = lightning.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=epochs,
-            deterministic=True,
+            **settings,
+            max_epochs=job.stop_after or best.epochs,
             logger=False,
             callbacks=[best, keeper] if checkpoints else [best],
             enable_checkpointing=checkpoints is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            limit_val_batches=1.0 if validated else 0,
+            limit_val_batches=1.0 if len(data.validation_rows) else 0,
         )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
         except SystemExit:  # Lightning's answer to an interrupt, after which it ignores further ones
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                "the GPU's memory is full; give a smaller --batch-size or --max-tokens, or more --devices"
+            ) from None
         except OSError as error:
             raise FileError(
                 f"{checkpoints}: {error.strerror or one_line(error)}; mend the disk and start the run again"
             ) from None
         except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            if last is None:
+            if last is None or best.started:
                 raise
             raise _unusable(last, error) from None

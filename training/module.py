@@ -1,6 +1,6 @@
 """The network in training: loss, optimiser, schedule."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -61,15 +61,23 @@ class Module(lightning.LightningModule):
         At the first batch and not before: loaders draw too, at another moment in a resumed epoch.
         """
         if batch_idx == 0:
-            torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+            torch.manual_seed(self.seed * 100_003 + self.current_epoch + (self.global_rank << 52))
+
+    def on_fit_start(self) -> None:
+        """Where the parameters are by now, there the start is compared with them."""
+        self.start = [parameter.to(self.device) for parameter in self.start]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one batch."""
         token_ids, features, targets = batch  # [B, T], [B, F], [B, K]
-        logits = self.network(token_ids, features)  # [B, K]
+        logits, targets = self._of_all(self.network(token_ids, features), targets)  # [B, K] each
         loss = masked_loss(logits, targets)  # []
         if self.gain_penalty:
             loss = loss + self.gain_penalty * gain_variance(logits)  # []
+        if (others := self.trainer.world_size - 1) > 0:
+            loss = loss + others * (
+                loss - loss.detach()
+            )  # DDP takes the mean of gradients: here is their sum
         if self.start_penalty:
             moved = zip(self.network.parameters(), self.start, strict=True)
             loss = loss + self.start_penalty / 2 * sum((now - start).square().sum() for now, start in moved)
@@ -79,8 +87,23 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Log the loss of one validation batch."""
         token_ids, features, targets = batch  # [B, T], [B, F], [B, K]
-        loss = masked_loss(self.network(token_ids, features), targets)  # []
+        logits, targets = self._of_all(self.network(token_ids, features), targets)  # [B, K] each
+        loss = masked_loss(logits, targets)  # []
         self.log("validation_loss", loss, batch_size=len(targets))
+
+    def _of_all(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The whole batch of which each process has a share: [b, K] -> [B, K], both; gradients of its own.
+
+        So the loss is the same in all, and the one that one process would have: neither its mean over known
+        targets nor the variance of the gain is a mean of shares.
+        """
+        if self.trainer.world_size == 1:
+            return logits, targets
+        every = cast(Tensor, self.all_gather(logits.detach()))  # [W, b, K]
+        every[self.global_rank] = logits
+        targets = cast(Tensor, self.all_gather(targets))  # [W, b, K]
+        there = ~targets.isnan().all(dim=2)  # [W, b], False where a share was filled up
+        return every[there], targets[there]
 
     def configure_optimizers(self) -> Any:
         """AdamW over the parameter groups."""

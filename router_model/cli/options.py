@@ -69,6 +69,25 @@ def train_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Of a transformer's graph: float32, float16 for a GPU, int8 for a CPU.",
         ),
         click.option(
+            "--fine-tune",
+            is_flag=True,
+            help="Train a sentence-transformers model too, and not only the head on it.",
+        ),
+        click.option(
+            "--encoder-learning-rate",
+            type=float,
+            default=3e-5,
+            show_default=True,
+            help="Of that model in --fine-tune.",
+        ),
+        click.option(
+            "--accelerator",
+            default="cpu",
+            show_default=True,
+            help="What trains: cpu, gpu, or auto, a GPU for a transformer where there is one.",
+        ),
+        click.option("--devices", type=int, default=1, show_default=True, help="Of these, a process each."),
+        click.option(
             "--seed", type=int, default=0, show_default=True, help="The same seed gives the same router."
         ),
         click.option(

@@ -1,6 +1,7 @@
 """A gateway under attack refuses cheaply, goes on answering others, and its memory stays bounded."""
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -527,27 +528,30 @@ def accounts(gateway: Any) -> dict[str, Any]:
 def test_clients_that_leave_take_their_calls_with_them(
     gateway: Any, upstream: Pretend, when: str, rudely: bool
 ) -> None:
-    clients = 3 * PLACES
-    upstream.behaviour = Behaviour(chunks=1000, chunk_seconds=0.05, first_byte_seconds=0.2)
+    clients, files = 3 * PLACES, open_files(gateway)
+    first_byte = 0.0 if when == "in the stream" else 0.2
+    upstream.behaviour = Behaviour(chunks=1000, chunk_seconds=0.05, first_byte_seconds=first_byte)
     asked, left = upstream.requests, upstream.left
-    for _ in range(clients):
+    for number in range(1, clients + 1):
         with connected(gateway) as client:
             if rudely:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(CHAT.encode() + body_of({**ASK, "stream": True}))
             if when == "before the first byte":
-                seen = upstream.requests
-                wait_until(lambda seen=seen: upstream.requests > seen or upstream.requests == seen)
-                time.sleep(0.02)
+                wait_until(lambda number=number: upstream.requests - asked == number)
             elif when == "in the stream":
-                upstream.behaviour.first_byte_seconds = 0.0
                 assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
     wait_until(lambda: upstream.left - left == upstream.requests - asked)
-    if when != "at once":
-        assert upstream.requests - asked == clients
+    assert when == "at once" or upstream.requests - asked == clients
     upstream.behaviour = Behaviour()
     for _ in range(2 * PLACES):  # every place is free again
         still_answers(gateway)
+    wait_until(lambda: open_files(gateway) <= files + PLACES)  # which the connections upwards may have
+
+
+def open_files(gateway: Any) -> int:
+    """That the gateway holds, connections among them."""
+    return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
 
 
 def test_what_was_said_before_a_client_left_is_accounted_for(gateway: Any, upstream: Pretend) -> None:

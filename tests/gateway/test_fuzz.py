@@ -1,4 +1,4 @@
-"""Whatever a client sends, the gateway's answer is the upstream's or a refusal: never a failure of its own."""
+"""Whatever a client sends, it gets the upstream's answer or a refusal: never a failure of the gateway's."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ OPERATIONS = [(method, path) for path, methods in DOCUMENT["paths"].items() for 
 # Answers that are the upstream's or the gateway's refusals; 502 to 504 would say that the upstream failed.
 FINE = range(200, 500)
 
-usual = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+usual = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 Send = Callable[..., tuple[int, dict[str, str], bytes]]
 
@@ -44,23 +44,9 @@ def send(gateway: Any, key: str) -> Iterator[Send]:
     assert "Traceback" not in gateway.log.read_text("utf-8", "replace")
 
 
-PATHS = [
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/embeddings",
-    "/v1/messages",
-    "/v1/route",
-]
-MODELS = [
-    "auto",
-    "auto:quality=0.9",
-    "auto:budget=0.2",
-    "tier:small",
-    "small",
-    "large-openai",
-    "large-anthropic",
-]
+CHAT = "/v1/chat/completions"
+PATHS = [CHAT, "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/route"]
+MODELS = ["auto", "auto:quality=0.9", "auto:budget=0.2", "tier:small", "small", "large-openai"]
 PART = {"type": "text", "text": "Hello"}
 TOOL = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}
 VALUES = {
@@ -86,19 +72,7 @@ VALUES = {
     "metadata": [{"session": "s"}],
     "user": ["u"],
 }
-WORDS = [
-    "role",
-    "content",
-    "type",
-    "text",
-    "image_url",
-    "url",
-    "source",
-    "data",
-    "tool_calls",
-    "function",
-    "properties",
-]
+WORDS = "role content type text image_url url source data tool_calls function properties".split()
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(WORDS),
     lambda inner: (
@@ -152,24 +126,11 @@ def test_any_bytes(send: Send, path: str, body: dict[str, Any], data: st.DataObj
     is_answer(path, *send(path, bytes(raw)))
 
 
-NAMES = [
-    "accept",
-    "accept-encoding",
-    "cache-control",
-    "content-type",
-    "idempotency-key",
-    "traceparent",
-    "user-agent",
-]
-NAMES += [
-    "x-router-details",
-    "anthropic-beta",
-    "origin",
-    "te",
-    "range",
-    "if-none-match",
-    "x-http-method-override",
-]
+NAMES = (
+    "accept accept-encoding anthropic-beta cache-control content-type idempotency-key if-none-match origin "
+    "range te traceparent user-agent x-http-method-override x-router-details x-router-session"
+).split()
+TEXTS = st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]))
 
 
 @usual
@@ -180,7 +141,7 @@ NAMES += [
 )
 def test_any_headers(send: Send, headers: dict[str, str]) -> None:
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}).encode()
-    is_answer("/v1/chat/completions", *send("/v1/chat/completions", body, **headers))
+    is_answer(CHAT, *send(CHAT, body, **headers))
 
 
 @usual
@@ -193,10 +154,8 @@ def test_any_feedback(send: Send, value: Any) -> None:
 @given(data=st.data())
 def test_any_bytes_on_a_connection(gateway: Any, key: str, data: st.DataObject) -> None:
     body = b'{"model":"auto","messages":[]}'
-    head = (
-        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\ntransfer-encoding: identity\r\n\r\n"
-    )
-    raw = bytearray(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n" + head.encode() + body)
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n"
+    raw = bytearray(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     for _ in range(data.draw(st.integers(0, 5))):
         at = data.draw(st.integers(0, len(raw)))
         raw[at : at + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=6))
@@ -234,7 +193,7 @@ def test_what_the_published_document_allows_and_what_it_does_not(
     if operation.body:
         modes.append(schemathesis.GenerationMode.NEGATIVE)
 
-    @settings(usual, max_examples=20)
+    @settings(usual, max_examples=15)
     @given(case=st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes]))
     def run(case: Any) -> None:
         answer = case.call(base_url=gateway.url, headers={"authorization": f"Bearer {key}"})
@@ -252,14 +211,9 @@ def test_many_at_once(gateway: Any, send: Send, key: str) -> None:
         with closing(http.client.HTTPConnection(gateway.host, gateway.port, timeout=20)) as connection:
             for turn in range(10):
                 word = f"word-{number}-{turn}"
-                body = {
-                    "model": "large",
-                    "messages": [{"role": "user", "content": "Hi"}],
-                    "tools": [tool(word)],
-                }
-                body["stream"] = bool(turn % 2)
+                body = {"model": "large", "messages": [], "tools": [tool(word)], "stream": bool(turn % 2)}
                 raw = json.dumps(body).encode()
-                connection.request("POST", "/v1/chat/completions", raw, {"authorization": f"Bearer {key}"})
+                connection.request("POST", CHAT, raw, {"authorization": f"Bearer {key}"})
                 said = connection.getresponse().read()
                 if word.encode() not in said:
                     wrong.append(word)

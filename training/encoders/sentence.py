@@ -61,6 +61,7 @@ class SentenceModel:
         frame: what its tokenizer puts around a text.
         max_tokens: of a text, the frame's left out.
         fingerprint: SHA-256 of its weights.
+        name: by which it was loaded.
     """
 
     source: str
@@ -70,6 +71,11 @@ class SentenceModel:
     frame: Frame
     max_tokens: int
     fingerprint: str
+    name: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process loads it as this one did."""
+        return load, (self.name,)
 
 
 def load(name: str) -> SentenceModel:
@@ -102,6 +108,7 @@ def load(name: str) -> SentenceModel:
         frame=Frame(prefix, tuple(i + shift for i in start), tuple(i + shift for i in end), shift),
         max_tokens=limit - len(start) - len(end),
         fingerprint=_fingerprint(network),
+        name=name,
     )
 
 

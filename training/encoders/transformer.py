@@ -1,8 +1,11 @@
 """A sentence-transformers model, frozen, and a head that learns on its embedding and the features.
 
+``tuned.py`` has the one that learns whole.
+
 B: prompts, T: ids, D: columns of the embedding, F: features, H: hidden units, K: tiers.
 """
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from router_model import tokens
 from router_model.features import featurize
@@ -18,10 +22,10 @@ from router_model.frame import Frame, FramedTokenizer
 from router_model.prompt import Prompt
 from router_model.training.calibrate import Calibration
 from router_model.training.config import TrainConfig
-from router_model.training.dataset import Encoded, moments
+from router_model.training.dataset import Encoded, moments, spans_of_ids
 from router_model.training.encoders.encoder import Exported
 from router_model.training.encoders.head import Head
-from router_model.training.encoders.sentence import SentenceModel
+from router_model.training.encoders.sentence import Sentence, SentenceModel
 from router_model.training.encoders.transformer_graph import export
 
 logger = logging.getLogger(__name__)
@@ -31,7 +35,6 @@ logger = logging.getLogger(__name__)
 HEAD_RATE = 0.1  # of the learning rate
 HEAD_DECAY = 0.3  # of AdamW
 HEAD_DROPOUT = 0.5
-BLOCK_IDS = 4096  # of prompts that are embedded at once
 
 _rows: dict[tuple[str, bytes], NDArray[np.float32]] = {}  # a pass takes tens of milliseconds a prompt
 
@@ -42,11 +45,13 @@ class Transformer:
 
     Attributes:
         precision: of the graph, "float32", "float16" or "int8".
+        device: of torch, that embeds prompts.
     """
 
     model: SentenceModel
     max_tokens: int
     precision: str = "float32"
+    device: str = "cpu"
     pairs: ClassVar[None] = None
     learned: ClassVar[None] = None
 
@@ -77,13 +82,16 @@ class Transformer:
 
     def encode(self, prompts: Sequence[Prompt]) -> Encoded:
         """Their tokens, and the model's embedding of each, which no training changes."""
+        encoded = self.read(prompts)
+        return dataclasses.replace(encoded, embeddings=self._embed(encoded.ids))
+
+    def read(self, prompts: Sequence[Prompt]) -> Encoded:
+        """Their tokens."""
         tokenizer = FramedTokenizer(tokens.load(self.tokenizer_json), self.frame)
-        ids = tokenizer.encode_batch([prompt.text for prompt in prompts]).window(self.max_tokens)
         return Encoded(
-            ids=ids,
+            ids=tokenizer.encode_batch([prompt.text for prompt in prompts]).window(self.max_tokens),
             features=np.array([featurize(prompt) for prompt in prompts], np.float32),
             frame=self.frame,
-            embeddings=self._embed(ids),
         )
 
     def _embed(self, ids: tokens.Ragged) -> NDArray[np.float32]:
@@ -92,26 +100,23 @@ class Transformer:
         fresh = np.array([n for n, key in enumerate(keys) if key not in _rows], np.int64)
         if fresh.size:
             logger.info("%s embeds %d prompts; this takes longest", self.source, fresh.size)
-        order, start = fresh[np.argsort(-ids.lengths[fresh], kind="stable")], 0
-        while start < len(order):
-            longest = int(ids.lengths[order[start]]) + len(self.frame.start) + len(self.frame.end)
-            rows = order[start : start + max(1, BLOCK_IDS // longest)]
-            start += len(rows)
-            framed = torch.from_numpy(self.frame.block(*ids.block(rows)).astype(np.int64))  # [B, S + T + E]
-            with torch.inference_mode():
-                found = self.model.network(framed).numpy()  # [B, D]
-            _rows.update(zip((keys[row] for row in rows), found, strict=True))
+            found = embed(self.model.network, self.frame, ids.take(fresh), self.device)
+            _rows.update(zip((keys[row] for row in fresh), found, strict=True))
         return np.stack([_rows[key] for key in keys])
 
     def embeddings(self, encoded: Encoded) -> NDArray[np.float64]:
         """The model's embedding of each row, float64 [N, D]."""
         return self._embed(encoded.ids).astype(np.float64)
 
-    def new_network(self, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> Head:
+    def new_network(self, features: NDArray[np.float32], tiers: int, config: TrainConfig) -> nn.Module:
         """A head over the model's embedding."""
+        return self.head(features, tiers)
+
+    def head(self, features: NDArray[np.float32], tiers: int) -> Head:
+        """One that has learnt nothing."""
         return Head(self.model.columns, *moments(features), tiers, HEAD_DROPOUT)
 
-    def parameter_groups(self, network: Head, config: TrainConfig) -> list[dict[str, Any]]:
+    def parameter_groups(self, network: Any, config: TrainConfig) -> list[dict[str, Any]]:
         """One: all layers are dense."""
         return [
             {
@@ -123,10 +128,24 @@ class Transformer:
 
     def export(
         self,
-        network: Head,
+        network: Any,
         calibration: Calibration,
         encoded: Encoded,
         ranked: Sequence[tuple[int, int]],
     ) -> Exported:
         """The model, the head and the calibration as one graph."""
         return export(self.model.network, network, calibration, encoded, self.precision)
+
+
+@torch.inference_mode()
+def embed(network: Sentence, frame: Frame, ids: tokens.Ragged, device: str) -> NDArray[np.float32]:
+    """A model's embedding of each row of ids, float32 [N, D]; it is on the CPU before and after."""
+    spans = spans_of_ids(ids.lengths + len(frame.start) + len(frame.end))
+    network.to(device)
+    blocks = []
+    for rows in spans:
+        framed = torch.from_numpy(frame.block(*ids.block(rows)).astype(np.int64))  # [B, S + T + E]
+        blocks.append(network(framed.to(device)).cpu().numpy())  # [B, D]
+    network.cpu()
+    found: NDArray[np.float32] = np.concatenate(blocks)[np.argsort(np.concatenate(spans))]
+    return found

@@ -139,11 +139,16 @@ def _bytes(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def checked_rows(encoded: Encoded) -> NDArray[np.int64]:
+    """Up to 200 rows, evenly spread."""
+    return np.linspace(0, len(encoded) - 1, min(len(encoded), CHECKED_ROWS)).astype(np.int64)
+
+
 def _check(
     graph: bytes, head: nn.Module, calibration: Calibration, encoded: Encoded, precision: str
 ) -> dict[str, float]:
     """Largest differences to the network's probabilities and embeddings; raises ExportError."""
-    rows = np.linspace(0, len(encoded) - 1, min(len(encoded), CHECKED_ROWS)).astype(np.int64)
+    rows = checked_rows(encoded)
     embeddings = encoded.block(rows)[0].numpy()  # [N, D]
     session = Session(graph)
     blocks = [rows[start : start + CHECKED_AT_ONCE] for start in range(0, len(rows), CHECKED_AT_ONCE)]
