@@ -36,7 +36,7 @@ class Dispatch:
 
     Attributes:
         upstreams: by the provider's name.
-        turns: requests that may still be sent, as they wait for room or for a cache; ``close`` waits for them.
+        turns: requests that may still be sent, as they wait for room or a cache; ``close`` waits for them.
     """
 
     def __init__(
