@@ -14,6 +14,8 @@ from router_model.serving.gateway.turn import Head, new_id
 
 logger = logging.getLogger(__name__)
 
+WATCH_SECONDS = 0.02  # after so long a client may have left; most answers of a cache have gone by then
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
@@ -49,23 +51,32 @@ class App:
 
     async def _until_left(self, receive: Receive, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         """Answer, unless the client leaves meanwhile."""
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101  # a coroutine runs in one
+        leaving: asyncio.Future[Message] | None = None
 
         def leave(_: object) -> None:
             task.cancel()
 
-        leaving = asyncio.ensure_future(receive())  # returns where the client leaves, or all has been sent
-        leaving.add_done_callback(leave)
+        def watch() -> None:
+            nonlocal leaving
+            leaving = asyncio.ensure_future(
+                receive()
+            )  # returns where the client leaves, or all has been sent
+            leaving.add_done_callback(leave)
+
+        later = loop.call_later(WATCH_SECONDS, watch)
         try:
             await self._answer(path, incoming, out)
         except asyncio.CancelledError:
-            if not leaving.done():
+            if leaving is None or not leaving.done():
                 raise
             task.uncancel()
         finally:
-            leaving.remove_done_callback(leave)
-            leaving.cancel()
+            later.cancel()
+            if leaving is not None:
+                leaving.remove_done_callback(leave)
+                leaving.cancel()
 
     async def _answer(self, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         try:
