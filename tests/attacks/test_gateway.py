@@ -39,8 +39,8 @@ def behaves(upstream: Pretend) -> None:
     upstream.behaviour = Behaviour()
 
 
-@pytest.fixture(scope="module")
-def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
+def settings(upstream: Pretend, **limits: float) -> dict[str, Any]:
+    """Of a gateway in front of it."""
     provider = {
         "name": "model",
         "model": "model",
@@ -48,14 +48,17 @@ def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
         "input_usd_per_million": 1.0,
         "output_usd_per_million": 1.0,
     }
-    return serve(
-        {
-            "tiers": [{"name": "small", "providers": [provider]}],
-            "listen": {"port": 0},
-            "limits": {"body_bytes": BODY_BYTES, "receive_seconds": 1, "request_seconds": 5},
-            "capacity": {"concurrency": PLACES, "queue": QUEUE},
-        }
-    )
+    return {
+        "tiers": [{"name": "small", "providers": [provider]}],
+        "listen": {"port": 0},
+        "limits": {"body_bytes": BODY_BYTES, **limits},
+        "capacity": {"concurrency": PLACES, "queue": QUEUE},
+    }
+
+
+@pytest.fixture(scope="module")
+def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
+    return serve(settings(upstream, receive_seconds=1, request_seconds=5))
 
 
 @contextmanager
@@ -205,6 +208,20 @@ def wait_until(true: Callable[[], bool]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it never came about")
+
+
+def test_clients_that_hold_back_do_not_keep_the_gateway_from_stopping(
+    serve: Callable[..., Any], upstream: Pretend
+) -> None:
+    patient = serve(settings(upstream, receive_seconds=600, stop_seconds=600))
+    with connected(patient) as idle, connected(patient) as head, connected(patient) as refused:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert answer(idle)[0] == 200
+        head.sendall(b"GET /healthz HTTP/1.1\r\nx:")
+        refused.sendall(CHAT.encode() + b"content-length: 1073741824\r\n\r\n")
+        assert answer(refused)[0] == 413
+        still_answers(patient)
+        patient.stop()
 
 
 # --- large ones
