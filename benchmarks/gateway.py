@@ -8,9 +8,11 @@ share the last. Prompts are those of the starter corpus. Measured are
 - ``added``: latency at a fixed rate, each request sent when it is due, less that of a direct call at the same
   rate. Rounds of both alternate, so that a busy moment of the machine falls on both;
 - ``most``: requests a second by ``wrk`` over 16 connections, with the processor time that one takes;
-- ``chunk``: processor time of the gateway for a further chunk of a stream, from streams of 50 and of 2 chunks.
-  ``apart`` is for chunks that come one by one, each read and sent on by itself; ``together`` for those that
-  the upstream wrote at once;
+- ``chunk``: what a further chunk of a stream takes, from streams of 50 and of 2 chunks: the latency that it
+  adds to the whole stream beside a direct one, and the processor time. Chunks are written ``together``, or
+  ``one_by_one`` without a pause (which the bar is for), or 4 ms ``apart``, when the process sleeps before
+  each; then streams overlap, pauses hide the latency, and only the processor's time tells. The ``relay``
+  beside it passes bytes from socket to socket and does nothing else;
 - ``router``: time of a decision by the gateway's own metrics, beside the latency added and the processor time
   of a request;
 - ``litellm``: LiteLLM's Router in a process of its own on the gateway's core, with the same upstream and
@@ -35,12 +37,13 @@ from typing import Any
 
 import load
 from load import Load, Reply, at
-from stage import Gateway, Model, cores, cpu_seconds, progress, provider, running, start, stop
+from stage import Gateway, Model, Relay, cores, cpu_seconds, progress, provider, running, start, stop
 
 CHUNKS = 50
+FEW = 2
 CONNECTIONS = 16
-STREAMS = 200
 LANES = 8
+PACES = {"together": 0.0, "one_by_one": 1e-6, "apart": 0.004}  # seconds between chunks
 BARS = {
     "added_p50_ms": 1.0,
     "added_p99_ms": 5.0,
@@ -66,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second of the latencies")
     parser.add_argument("--seconds", type=float, default=10.0, help="of one round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=200, help="of each kind")
     parser.add_argument("--litellm", type=Path, help="a virtual environment in which LiteLLM is installed")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -76,10 +80,11 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     own, other = cores()
     model = Model(other, folder / "model.log")
-    gateway = Gateway(folder, own)
+    gateway, relay = Gateway(folder, own), Relay(model, own, folder / "relay.log")
     os.sched_setaffinity(0, {other})
-    with running(gateway, model):
+    with running(gateway, relay, model):
         model.start(chunks=CHUNKS)
+        relay.start()
         tiers = [("small", 0.1), ("medium", 0.4), ("large", 3.0)]
         named = [{"name": name, "providers": [provider(name, model, usd)]} for name, usd in tiers]
         gateway.start({"tiers": named})
@@ -93,7 +98,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
             },
             "added": added,
             "most": measure_most(gateway, model, bodies, asked, folder),
-            "chunk": measure_chunk(gateway, model),
+            "chunk": measure_chunk(gateway, model, relay, asked.streams),
             "one_at_a_time": one_at_a_time(gateway.url + "/v1", bodies),
         }
         stop(gateway.process)
@@ -170,23 +175,44 @@ def measure_most(
     return found
 
 
-def measure_chunk(gateway: Gateway, model: Model) -> dict[str, Any]:
-    """Microseconds of the gateway's processor time for one more chunk of a stream."""
+def measure_chunk(gateway: Gateway, model: Model, relay: Relay, streams: int) -> dict[str, Any]:
+    """Microseconds that one more chunk of a stream takes, by how the upstream sends them."""
     bodies = load.bodies("auto", stream_share=1.0)
-    found: dict[str, Any] = {"streams": STREAMS}
-    for name, seconds in (("together", 0.0), ("apart", 0.004)):
-        took = {}
-        for chunks in (2, CHUNKS):
-            progress(f"streams of {chunks} chunks, {name}")
+    targets = {
+        "direct": (model.base_url, model.process.pid),
+        "gateway": (gateway.url + "/v1", gateway.process.pid),
+        "relay": (relay.base_url, relay.process.pid),
+    }
+    found: dict[str, Any] = {"streams": streams}
+    for way, seconds in PACES.items():
+        progress(f"streams, chunks {way.replace('_', ' ')}")
+        took: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in targets}
+        for chunks in (FEW, CHUNKS):
             model.behave(chunks=chunks, chunk_seconds=seconds)
-            good(load.run(lambda: Load(gateway.url + "/v1", bodies).at_once(LANES, 2 * LANES)))  # to warm up
-            before = cpu_seconds(gateway.process.pid)
-            good(load.run(lambda: Load(gateway.url + "/v1", bodies).at_once(LANES, STREAMS)))
-            took[chunks] = (cpu_seconds(gateway.process.pid) - before) / STREAMS * 1e6
-        found[f"{name}_us"] = round((took[CHUNKS] - took[2]) / (CHUNKS - 2), 2)
-        found[f"{name}_stream_us"] = {str(chunks): round(us, 1) for chunks, us in took.items()}
+            for name, (url, pid) in targets.items():
+                took[name][chunks] = streamed(url, pid, bodies, streams, LANES if way == "apart" else 1)
+        wall, processor_us = (
+            {name: (two[CHUNKS][k] - two[FEW][k]) / (CHUNKS - FEW) * 1e6 for name, two in took.items()}
+            for k in (0, 1)
+        )
+        found[way] = {
+            name: {
+                "added_us": round(wall[name] - wall["direct"], 2),
+                "processor_us": round(processor_us[name], 2),
+            }
+            for name in ("gateway", "relay")
+        }
     model.behave(chunks=CHUNKS)
     return found
+
+
+def streamed(url: str, pid: int, bodies: Sequence[bytes], streams: int, lanes: int) -> tuple[float, float]:
+    """Seconds of a stream, the median, and of a process' time on a core for each."""
+    good(load.run(lambda: Load(url, bodies).at_once(lanes, 2 * lanes)))  # to warm up
+    before = cpu_seconds(pid)
+    replies = good(load.run(lambda: Load(url, bodies).at_once(lanes, streams)))
+    used = cpu_seconds(pid) - before
+    return statistics.median(reply.seconds for reply in replies), used / streams
 
 
 def one_at_a_time(url: str, bodies: Sequence[bytes], count: int = 200) -> dict[str, float]:
@@ -224,7 +250,7 @@ def judged(found: dict[str, Any]) -> dict[str, Any]:
         "added_p50_ms": added["p50_ms"],
         "added_p99_ms": added["p99_ms"],
         "requests_per_second": most.get("gateway", {}).get("requests_per_second"),
-        "chunk_us": chunk["apart_us"],
+        "chunk_us": chunk["one_by_one"]["gateway"]["added_us"],
         "router_share": router.get("share_of_added_p50"),
     }
     bars = {}

@@ -7,9 +7,10 @@ third request is a stream. Counted are
 
 - ``preventable``: clients' errors that the healthy provider could have prevented, which should be 0: all of
   them, but for streams that broke after their first bytes had gone out. Such a stream cannot be asked for
-  again; as the breaker opens, at most ``allowed`` of them may break, and more count as preventable;
+  again, so it does not count if it was sent before as many had broken as open the breaker, or may have been
+  one of the ``probes`` that see whether the provider has recovered;
 - ``unclean``: of the streams that broke, those that did not end with an event that says so;
-- ``noticed``: requests that took 100 ms longer than the 99th percentile before the fault, and ``slowest_seconds``;
+- ``noticed``: requests that took 100 ms longer than the 99th percentile before the fault, or failed;
 - ``settled_seconds``: from the fault's beginning to the last request that was noticed, or failed, before a
   second without one;
 - ``back_seconds``: from the fault's end to the first answer of the provider that had failed.
@@ -38,7 +39,7 @@ FAULT = (1 / 6, 1 / 2)  # of the time
 NOTICED_SECONDS = 0.1
 CALM_SECONDS = 1.0
 FLAP_SECONDS = 0.5
-BREAKER = {"failures": 5, "window": 20, "open_seconds": 2.0}
+BREAKER: dict[str, Any] = {"failures": 5, "window": 20, "open_seconds": 2.0}
 RETRY = {"first_byte_seconds": 1.0, "idle_seconds": 5.0}
 LATENCY = {"first_byte_seconds": 0.1, "window": 50}
 FAULTS: dict[str, dict[str, Any]] = {
@@ -172,8 +173,10 @@ def judged(replies: Sequence[Reply], began: float, ended: float) -> dict[str, An
     calm = at([reply.seconds for reply in replies if reply.due + reply.seconds < began], 0.99)
     failed = [reply for reply in replies if not reply.good]
     broken = [reply for reply in failed if reply.stream and reply.status == 200]
-    probes = int((ended - began) / BREAKER["open_seconds"]) + 1
-    allowed = BREAKER["failures"] + probes
+    ends = sorted(reply.due + reply.seconds for reply in broken)
+    opened = ends[BREAKER["failures"] - 1] if len(ends) >= BREAKER["failures"] else float("inf")
+    after = sum(reply.due + reply.late > opened for reply in broken)
+    probes = int((ended - began) / BREAKER["open_seconds"])
     noticed = [
         reply
         for reply in replies
@@ -189,8 +192,9 @@ def judged(replies: Sequence[Reply], began: float, ended: float) -> dict[str, An
         "requests": len(replies),
         "failed": len(failed),
         "broken_streams": len(broken),
-        "allowed": allowed,
-        "preventable": len(failed) - min(len(broken), allowed),
+        "broken_after_the_breaker_opened": after,
+        "probes": probes,
+        "preventable": len(failed) - len(broken) + max(0, after - probes),
         "unclean": sum(not reply.clean for reply in broken),
         "first_failures": sorted({f"{r.status} {r.said[-160:]}" for r in failed if r not in broken})[:3],
         "calm_p99_ms": round(calm * 1e3, 1),

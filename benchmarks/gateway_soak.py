@@ -5,8 +5,8 @@
 Every fourth request is a stream. A reload is by a changed file and by SIGHUP in turn; each third time the
 file is a broken one, which has to be refused. Memory is the gateway's proportional set size, all processes
 together, each second: ``grown`` compares the median of the last quarter of the time with that of the second
-quarter, as the first fills buffers and caches. At the end the gateway is stopped by SIGTERM and the rows of its
-traffic log are counted. It needs Linux.
+quarter, as the first fills buffers and caches. At the end the gateway is stopped by SIGTERM, and the rows of
+its traffic log are counted. It needs Linux.
 """
 
 import argparse

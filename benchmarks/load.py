@@ -70,7 +70,7 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def bodies(model: str, stream_share: float = 0.0, seed: int = 0, **more: Any) -> list[bytes]:
-    """Bodies for chat completions with the prompts of the starter corpus, in an order that is always the same."""
+    """Bodies for chat completions with the starter corpus' prompts, in an order that is always the same."""
     from router_model.data.corpus import starter_records
 
     chance = random.Random(seed)  # noqa: S311  # not a secret

@@ -1,4 +1,4 @@
-"""The processes of a gateway's benchmark: the gateway, pretend models and a Redis, each on a core of its own."""
+"""The processes of a gateway's benchmark: the gateway, pretend models and a Redis, each on a core."""
 
 import json
 import os
@@ -49,6 +49,15 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def listens(port: int) -> bool | None:
+    """True, or None."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return None
+    return True
 
 
 def fetch(url: str, body: bytes | None = None) -> bytes:
@@ -182,18 +191,34 @@ class Redis:
             raise FileNotFoundError("redis-server is not installed")
         flags = ["--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
         self.process = start([found, *flags], self.core, self.log)
-        _until("redis-server", self._told, self.process, self.log)
+        _until("redis-server", lambda: listens(self.port), self.process, self.log)
 
-    def _told(self) -> bool | None:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return None
-        return True
+
+@dataclass
+class Relay:
+    """Something that passes bytes on to a pretend model, in a process of its own."""
+
+    model: Model
+    core: int
+    log: Path
+    port: int = field(default_factory=free_port)
+    process: Any = None
+
+    @property
+    def base_url(self) -> str:
+        """The model's, through it."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        """Listen."""
+        script = str(Path(__file__).with_name("relay.py"))
+        command = [sys.executable, script, str(self.port), str(self.model.port)]
+        self.process = start(command, self.core, self.log)
+        _until("the relay", lambda: listens(self.port), self.process, self.log)
 
 
 @contextmanager
-def running(*parts: Model | Gateway | Redis) -> Iterator[None]:
+def running(*parts: Model | Gateway | Redis | Relay) -> Iterator[None]:
     """End what runs of these when the block is left."""
     try:
         yield

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from router_model.errors import ConfigError, PromptError, RequestError, UpstreamError
+from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.outgoing import PREFLIGHT, Outgoing, Send
 from router_model.serving.gateway.paths import PATHS, Incoming, Path
 from router_model.serving.gateway.state import State
@@ -76,8 +76,6 @@ class App:
             await out.end()
         except RequestError as error:
             await out.refuse(error)
-        except (PromptError, ConfigError) as error:  # of a prompt that the router cannot read, or a dial
-            await out.refuse(RequestError(400, "invalid_request_error", str(error)))
         except UpstreamError as error:
             await out.broken(str(error))
         except TimeoutError:

@@ -114,6 +114,7 @@ async def _work(service: Service, bound: socket.socket) -> None:
             timeout_graceful_shutdown=math.ceil(state.config.limits.stop_seconds),
         )
     )
+    end_with_parent(server)
     reloading = asyncio.create_task(Reloads(app, service.path, lasting).run())
     try:
         await server.serve(sockets=[bound])
@@ -122,6 +123,20 @@ async def _work(service: Service, bound: socket.socket) -> None:
         await app.state.close()
         await lasting.siblings.close()
         lasting.spans.close()
+
+
+def end_with_parent(server: uvicorn.Server) -> None:
+    """Have a worker stop where the process that started it ends, however suddenly."""
+    parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def stop() -> None:
+        loop.remove_reader(sentinel)
+        server.handle_exit(signal.SIGTERM, None)
+
+    loop.add_reader(sentinel, stop)
 
 
 class Server(uvicorn.Server):

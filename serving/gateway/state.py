@@ -127,7 +127,7 @@ class State:
         ]
 
     def worst_usd(self, call: Call, able: list[str]) -> float:
-        """US dollars that the call costs at most: of the dearest provider that may answer it; 0 without budgets."""
+        """US dollars that the call costs at most, at the dearest provider; 0 where nobody has a budget."""
         if not self.config.budgets:
             return 0.0
         return max(

@@ -32,7 +32,7 @@ def model() -> Pretend:
     return model
 
 
-@pytest.fixture()
+@pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis of the test's own."""
     found = shutil.which("redis-server")

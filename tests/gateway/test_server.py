@@ -116,7 +116,7 @@ def until(found: Callable[[], Any], process: "subprocess.Popen[bytes] | None" = 
     raise AssertionError(f"it did not come to pass, or the process ended: {process and process.poll()}")
 
 
-@pytest.fixture()
+@pytest.fixture
 def model() -> Iterator[Pretend]:
     """A pretend model in a thread."""
     model, loop = Pretend(Behaviour(chunks=CHUNKS)), asyncio.new_event_loop()
@@ -130,7 +130,7 @@ def model() -> Iterator[Pretend]:
     loop.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def gateway(tmp_path: Path, model: Pretend) -> Iterator[Gateway]:
     """One that is not started yet; what is left of it is killed."""
     gateway = Gateway(tmp_path, model.base_url)
@@ -253,6 +253,18 @@ def test_workers_share_a_port_and_a_killed_one_is_started_anew(gateway: Gateway)
     last = workers(gateway.process.pid)
     assert gateway.stop() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in last)
+
+
+def test_workers_end_with_a_gateway_that_is_killed(gateway: Gateway, tmp_path: Path) -> None:
+    traffic = {"folder": "traffic", "words": "off"}
+    gateway.write(gateway.config(listen={"port": 0, "workers": 2}, traffic=traffic))
+    gateway.start()
+    assert gateway.chat()[0] == 200
+    left = workers(gateway.process.pid)
+    assert len(left) == 2
+    assert gateway.stop(signal.SIGKILL) == -signal.SIGKILL
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+    assert rows(tmp_path / "traffic") == 1
 
 
 def test_workers_that_do_not_stay_up_end_the_gateway(gateway: Gateway) -> None:
