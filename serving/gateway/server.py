@@ -97,8 +97,9 @@ async def _work(service: Service, bound: socket.socket) -> None:
     if config.spans:
         lasting.spans = Spans.to_collector()
     state = await build(config, lasting)
-    lasting.siblings.open()
     app = App(state, dry=service.dry)
+    lasting.measure = lambda: app.state.measure()
+    lasting.siblings.open()
     server = Server(
         uvicorn.Config(
             app,

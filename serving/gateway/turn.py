@@ -74,6 +74,7 @@ class Turn:
             RequestError: before the head: the call is refused, or nobody answered.
             UpstreamError: after it: the answer is cut.
         """
+        self.state.dispatch.turns += 1
         try:
             found = await self.state.cache.look(
                 self.call, self.caller.tenant, self.headers.get("cache-control", "")
@@ -84,12 +85,14 @@ class Turn:
                     yield piece
         except RequestError as error:
             self._status = error.status
+            self.state.metrics.count("refused_total", error.kind)
             raise
         except UpstreamError:
             self._status = BROKEN
             raise
         finally:
             self._write_down()
+            self.state.dispatch.turns -= 1
 
     async def _kept(self, kept: Kept) -> Pieces:
         """An answer of a cache."""
