@@ -203,6 +203,14 @@ class Connection(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """The gateway stops: it waits for answers, and for nobody who holds back a request."""
+        waits = self.transport.is_closing() or (self._within and not self.busy)
+        if waits and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""
         super().pause_writing()
