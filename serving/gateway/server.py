@@ -1,7 +1,6 @@
 """Processes of the gateway: one socket, workers that share it, signals, and reloads."""
 
 import asyncio
-import ctypes
 import gc
 import logging
 import math
@@ -26,6 +25,7 @@ from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import log_to
+from router_model.serving.gateway.memory import give_back
 from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.state import Lasting, Private, State, build
 
@@ -206,12 +206,6 @@ class Reloads:
         if router != "default":
             paths.append(Path(router))
         return [mark(path) for path in paths]
-
-
-def give_back() -> None:
-    """Have the C library return free memory: a router's graph that goes leaves some 45 MB of holes."""
-    with suppress(OSError, AttributeError):  # another library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def mark(path: Path) -> tuple[int, int, int]:
