@@ -25,7 +25,7 @@ from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import log_to
-from router_model.serving.gateway.memory import give_back
+from router_model.serving.gateway.memory import give_back, keep_together
 from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.state import Lasting, Private, State, build
 
@@ -89,6 +89,7 @@ def bind(listen: Listen) -> socket.socket:
 
 def work(service: Service, bound: socket.socket) -> None:
     """One worker, until it is told to stop."""
+    keep_together()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(service, bound))
 
