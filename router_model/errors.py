@@ -63,6 +63,35 @@ class JudgeError(RouterModelError):
     """The judge's endpoint refuses every call or answers none."""
 
 
+class GatewayConfigError(ConfigError):
+    """The file of a gateway cannot be read, or what it says cannot be done."""
+
+
+class RequestError(RouterModelError):
+    """A client's request is refused: ``status`` is HTTP's, ``kind`` a type that clients know."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        allow: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.param = param
+        self.retry_after = retry_after
+        self.allow = allow
+
+
+class UpstreamError(RouterModelError):
+    """A provider answered nothing, or broke off."""
+
+
 class FileError(RouterModelError):
     """A file cannot be read or written, or is larger than its kind may be."""
 

@@ -1,10 +1,15 @@
 """What several tests share: a small labelled log, and a router trained on it once a session."""
 
 import dataclasses
+import http.client
 import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +146,73 @@ def small_base() -> Base:
 def small_encoder(small_base: Base) -> Static:
     """The static encoder over it."""
     return Static(small_base)
+
+
+class Served:
+    """A gateway that runs as a process of its own.
+
+    Attributes:
+        url: without a path.
+        host, port: of the same.
+        process: it.
+        log: what it wrote to stderr, as a file that grows.
+    """
+
+    def __init__(self, config: dict[str, Any], folder: Path, *options: str) -> None:
+        path = folder / "gateway.json"
+        path.write_text(json.dumps(config))
+        self.log = folder / "stderr.txt"
+        command = [sys.executable, "-m", "router_model.cli", "serve", "--config", str(path), *options]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        said = self._said("serving ")
+        self.url = said.split("serving ")[1].split("/v1")[0]
+        self.host, port = self.url.removeprefix("http://").rsplit(":", 1)
+        self.port = int(port)
+        self._answers()
+
+    def _said(self, words: str) -> str:
+        for _ in range(3000):
+            if words in (said := self.log.read_text("utf-8", "replace")):
+                return said
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise AssertionError(f"the gateway did not start:\n{self.log.read_text('utf-8', 'replace')}")
+
+    def _answers(self) -> None:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        try:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+        except OSError as error:
+            raise AssertionError(f"{error}:\n{self.log.read_text('utf-8', 'replace')}") from None
+        finally:
+            connection.close()
+
+    def resident_bytes(self) -> int:
+        """Of its memory."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def stop(self) -> None:
+        """Stop it as a service is stopped; nothing in it may have gone wrong."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        said = self.log.read_text("utf-8", "replace")
+        assert "Traceback" not in said, said
+        assert self.process.returncode == 0, said
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts gateways from what a file of theirs would say; they are stopped at the end."""
+    running = []
+
+    def start(config: dict[str, Any], *options: str) -> Served:
+        running.append(Served(config, tmp_path_factory.mktemp("gateway"), *options))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()

@@ -18,11 +18,13 @@ from router_model.cli.forget import forget
 from router_model.cli.ingest import ingest
 from router_model.cli.inspect import inspect
 from router_model.cli.judge import judge
+from router_model.cli.key import key
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
 from router_model.cli.redact import redact
 from router_model.cli.replay import replay
 from router_model.cli.route import route
+from router_model.cli.serve import serve
 from router_model.cli.simulate import simulate
 from router_model.cli.train import train
 from router_model.errors import RouterModelError
@@ -62,6 +64,7 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
+    serve, key,
     ingest, outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

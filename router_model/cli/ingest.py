@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from router_model.cli.options import FILE, json_option, on_error_option
+from router_model.cli.options import FILE, FOLDER, json_option, on_error_option
 from router_model.terminal import echo_json, progress
 
 if TYPE_CHECKING:
+    from router_model.data.convert import Step
     from router_model.data.ingest import OnError
 
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     help="Replace e-mail addresses, telephone numbers, keys and the like before anything is written.",
 )
 @click.option(
+    "--feedback", type=FOLDER, help="Of a gateway's traffic log: the outcomes that clients told afterwards."
+)
+@click.option(
     "--workers", type=click.IntRange(1, 64), help="Processes; as many as there are cores otherwise."
 )
 @json_option
@@ -38,20 +42,25 @@ def ingest(
     name: str | None,
     on_error: "OnError",
     redacted: bool,
+    feedback: Path | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Convert LOGS, paths or URIs, to the records of one file that `train` reads."""
     from router_model.data.ingest import ingest as run
     from router_model.data.privacy.redaction import redact
+    from router_model.data.told import Told
 
+    steps: list[Step] = [redact] if redacted else []
+    if feedback:
+        steps.insert(0, Told.read(feedback))  # before the names it goes by are redacted
     with progress("reading", of=None) as stage_done:
         done = run(
             logs,
             out,
             format=name,
             on_error=on_error,
-            steps=(redact,) if redacted else (),
+            steps=steps,
             workers=workers,
             rows_done=lambda rows: stage_done(f"{rows} rows", 0.0),
         )

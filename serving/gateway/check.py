@@ -1,0 +1,83 @@
+"""What ``serve --check`` says: whether a gateway could start from its file, and with what."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.prices import prices_of
+from router_model.serving.gateway.state import load_router
+from router_model.table import columns
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file that a gateway can start from.
+
+    Attributes:
+        path: of the file.
+        router: what the decisions are made by.
+        providers: a row each, in the file's order.
+        warnings: what can be done and is seldom meant.
+    """
+
+    path: str
+    router: str
+    providers: tuple[dict[str, Any], ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "path": self.path,
+            "router": self.router,
+            "providers": list(self.providers),
+            "warnings": list(self.warnings),
+        }
+
+    def table(self) -> str:
+        """For people: a line for each provider, then the warnings."""
+        rows = [list(self.providers[0]), *([str(cell) for cell in row.values()] for row in self.providers)]
+        return "\n".join([f"{self.path}: ready, with {self.router}", "", columns(rows), "", *self.warnings])
+
+
+def check(path: Path) -> Checked:
+    """Read the file, the router and the environment, and call nobody.
+
+    Raises:
+        RouterModelError: as starting would; the message says what is wrong, where, and the cure.
+    """
+    config = GatewayConfig.read(path)
+    config.secrets(os.environ)
+    router = load_router(config)
+    rows = []
+    for tier, provider in config.providers():
+        prices = prices_of(provider)
+        rows.append(
+            {
+                "tier": tier,
+                "provider": provider.name,
+                "model": provider.model,
+                "input_usd_per_million": prices.input,
+                "output_usd_per_million": prices.output,
+                "context_tokens": provider.context_tokens,
+                "abilities": ", ".join(provider.abilities) or "text",
+            }
+        )
+    return Checked(str(path), router.artifact.name, tuple(rows), tuple(warnings(config)))
+
+
+def warnings(config: GatewayConfig) -> list[str]:
+    """What a file says that is seldom meant."""
+    found = []
+    if not config.keys and config.listen.host not in LOOPBACK:
+        found.append("no keys, and not on loopback: whoever reaches the port spends your money; give keys")
+    for _, provider in config.providers():
+        if provider.base_url.startswith("http://") and provider.api_key_env:
+            found.append(f"provider {provider.name!r}: its key goes over http:// in the clear; use https://")
+    if config.traffic is None:
+        found.append("no traffic log: nothing is kept to learn from; give 'traffic'")
+    return found

@@ -1,0 +1,182 @@
+"""What answers at each path of the gateway."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from router_model.errors import RequestError
+from router_model.serving.gateway.call import Call, Endpoint, read_call
+from router_model.serving.gateway.keys import Caller, Scope
+from router_model.serving.gateway.openapi import DOCUMENT
+from router_model.serving.gateway.replies import models_body
+from router_model.serving.gateway.state import State
+from router_model.serving.gateway.turn import Head, Pieces, Turn
+
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it came.
+
+    Attributes:
+        id: the gateway's.
+        headers: names in lower case.
+        body: whole.
+        caller: who sent it; None where the path is open to all.
+        dry: whether decisions are made and no upstream is called.
+    """
+
+    id: str
+    headers: dict[str, str]
+    body: bytes
+    caller: Caller | None
+    dry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What answers, which scope of a key it needs, and in whose shape errors are told."""
+
+    answer: Callable[[State, Incoming], Pieces]
+    scope: Scope | None = None
+    shape: Endpoint = "chat"
+
+
+def calling(endpoint: Endpoint) -> Path:
+    """A path whose calls go upstream."""
+
+    async def answer(state: State, incoming: Incoming) -> Pieces:
+        call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
+        if incoming.dry:
+            told = decided(state, call)  # before the head: it may be refused
+            yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
+            yield told
+            return
+        assert incoming.caller is not None  # noqa: S101  # the path has a scope
+        turn = Turn(state, call, incoming.caller, incoming.id, incoming.headers)
+        async with aclosing(turn.run()) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    return Path(answer, "call", endpoint)
+
+
+async def route(state: State, incoming: Incoming) -> Pieces:
+    """The decision alone, for a body of any shape, with or without a model."""
+    body = parsed(incoming.body)
+    raw = incoming.body if "model" in body else msgspec.json.encode({"model": "auto", **body})
+    endpoint: Endpoint = "responses" if "input" in body else "completions" if "prompt" in body else "chat"
+    call = read_call(endpoint, raw, incoming.headers, state.config.limits)
+    told = decided(state, call)
+    yield Head(200, [JSON])
+    yield told
+
+
+def decided(state: State, call: Call) -> bytes:
+    """The decision as JSON: tier, the providers that could answer, probabilities, expected cost, why."""
+    able = state.able(call)
+    plan = state.planner.plan(call, able)
+    decision = plan.decision
+    told: dict[str, Any] = {
+        "tier": plan.tier,
+        "tiers": plan.tiers,
+        "providers": [provider.name for provider in state.dispatch.able(call, plan.tier)],
+        "propensity": plan.propensity,
+        "explored": plan.explored,
+    }
+    if decision is not None:
+        told |= {
+            "router_tier": decision.tier,
+            "sufficiency": decision.sufficiency,
+            "expected_quality": decision.expected_quality,
+            "expected_cost_usd": decision.expected_cost_usd,
+            "truncated": decision.truncated,
+            "why": decision.why,
+        }
+    return msgspec.json.encode(told)
+
+
+async def feedback(state: State, incoming: Incoming) -> Pieces:
+    """An outcome for an earlier request, by its id."""
+    if state.traffic is None:
+        raise RequestError(
+            404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
+        )
+    assert incoming.caller is not None  # noqa: S101  # the path has a scope
+    state.traffic.tell(state.feedback.read(incoming.body, incoming.caller))
+    yield Head(200, [JSON])
+    yield b'{"kept":true}'
+
+
+async def models(state: State, incoming: Incoming) -> Pieces:
+    """Words that ``model`` takes."""
+    yield Head(200, [JSON])
+    yield models_body(state.config)
+
+
+async def health(state: State, incoming: Incoming) -> Pieces:
+    """Alive."""
+    yield Head(200, [JSON])
+    yield b'{"status":"ok"}'
+
+
+async def ready(state: State, incoming: Incoming) -> Pieces:
+    """Whether requests are wanted: not where every provider of every tier is out."""
+    out = [tier.name for tier in state.config.tiers if not state.dispatch.up(tier.name)]
+    down = len(out) == len(state.config.tiers)
+    yield Head(503 if down else 200, [JSON])
+    yield msgspec.json.encode({"status": "down" if down else "ready", "tiers_out": out})
+
+
+async def metrics(state: State, incoming: Incoming) -> Pieces:
+    """Prometheus text of all workers."""
+    text = state.metrics.text(state.lasting.others("metrics"))
+    yield Head(200, [TEXT])
+    yield text
+
+
+async def accounts(state: State, incoming: Incoming) -> Pieces:
+    """What was spent and saved since the gateway began."""
+    page = msgspec.json.encode(state.accounts.page(state.lasting.others("accounts")))
+    yield Head(200, [JSON])
+    yield page
+
+
+async def openapi(state: State, incoming: Incoming) -> Pieces:
+    """The description of all this."""
+    yield Head(200, [JSON])
+    yield OPENAPI
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    """A body that is a JSON object; raises RequestError."""
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise RequestError(400, "invalid_request_error", "the body is not JSON; send an object") from None
+    if not isinstance(body, dict):
+        raise RequestError(400, "invalid_request_error", "the body is not a JSON object; send one")
+    return body
+
+
+OPENAPI = msgspec.json.encode(DOCUMENT)
+PATHS: dict[tuple[str, str], Path] = {
+    ("POST", "/v1/chat/completions"): calling("chat"),
+    ("POST", "/v1/completions"): calling("completions"),
+    ("POST", "/v1/responses"): calling("responses"),
+    ("POST", "/v1/embeddings"): calling("embeddings"),
+    ("POST", "/v1/messages"): calling("messages"),
+    ("POST", "/v1/route"): Path(route, "route"),
+    ("POST", "/v1/feedback"): Path(feedback, "feedback"),
+    ("GET", "/v1/models"): Path(models, "route"),
+    ("GET", "/v1/accounts"): Path(accounts, "metrics"),
+    ("GET", "/metrics"): Path(metrics, "metrics"),
+    ("GET", "/healthz"): Path(health),
+    ("GET", "/readyz"): Path(ready),
+    ("GET", "/openapi.json"): Path(openapi),
+}

@@ -1,0 +1,129 @@
+"""Which tiers a request is sent to, in order: constraints first, then the router's choice, then upwards."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from router_model.errors import RequestError
+from router_model.policy import OperatingPoint
+from router_model.router import Decision, Router
+from router_model.serving.gateway.call import Asked, Call
+from router_model.serving.gateway.config import Dial
+
+STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done with one request.
+
+    Attributes:
+        tiers: to ask in this order; the first is the choice.
+        decision: the router's; none where the client named a tier or a model.
+        provider: the provider or model that the client named.
+        propensity: probability of the choice, in (0, 1].
+        explored: whether it was drawn at random.
+    """
+
+    tiers: tuple[str, ...]
+    decision: Decision | None = None
+    provider: str | None = None
+    propensity: float = 1.0
+    explored: bool = False
+
+    @property
+    def tier(self) -> str:
+        """The choice."""
+        return self.tiers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes plans from a router and the tiers that a gateway has.
+
+    Attributes:
+        router: the router; its ladder holds every tier of the gateway, which may lack some.
+        words: what a client may name: tiers, and models and providers where the file allows it.
+        dial: of requests that name none.
+        explore: share of ``auto`` requests whose tier is drawn at random.
+        upwards: whether stronger tiers follow the choice.
+        draw: uniform in [0, 1).
+    """
+
+    router: Router
+    words: frozenset[str]
+    dial: Dial
+    explore: float = 0.0
+    upwards: bool = True
+    draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
+
+    def plan(self, call: Call, able: Sequence[str], lowered: float = 0.0) -> Plan:
+        """Choose.
+
+        Args:
+            able: the tiers that can take the call, cheapest first.
+            lowered: how far the dial is turned down, 0 to 1, where the cheapest tier that is able is left.
+
+        Raises:
+            RequestError: no tier can take it, or the tier asked for cannot.
+        """
+        asked = call.asked
+        if call.endpoint == "embeddings" and asked.model is None:
+            what = "name a model of embeddings: vectors of two models cannot be compared, so none is picked"
+            raise RequestError(400, "invalid_request_error", what, param="model")
+        if not able:
+            raise self._unable(call, asked)
+        if asked.tier is not None:
+            if asked.tier not in able:
+                raise self._unable(call, asked)
+            return Plan(self._from(asked.tier, able))
+        if asked.model is not None:
+            return Plan(tuple(able), provider=asked.model)
+        decision = self.decide(call, lowered)
+        greedy = self._able_for(decision.tier, able) if lowered < STARVED else able[0]
+        if not self.explore or lowered >= STARVED:
+            return Plan(self._from(greedy, able), decision)
+        explored = self.draw.random() < self.explore
+        chosen = able[int(self.draw.random() * len(able))] if explored else greedy
+        propensity = self.explore / len(able) + (1 - self.explore) * (chosen == greedy)
+        return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
+
+    def decide(self, call: Call, lowered: float = 0.0) -> Decision:
+        """The router's decision by the call's dial, turned down by ``lowered``."""
+        quality, budget = call.asked.quality, call.asked.budget
+        if quality is None and budget is None:
+            quality, budget = self.dial.quality, self.dial.budget
+        if lowered > 0:
+            quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
+        return self.router.route(call.body, quality=quality, budget=budget)
+
+    def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
+        """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""
+        least = self.router.policy.relative_cost[0]
+        return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
+
+    def _able_for(self, tier: str, able: Sequence[str]) -> str:
+        """The tier, or else the next stronger one that is able, or else the strongest."""
+        names = self.router.ladder.names
+        return next((name for name in names[names.index(tier) :] if name in able), able[-1])
+
+    def _from(self, tier: str, able: Sequence[str]) -> tuple[str, ...]:
+        place = able.index(tier)
+        return tuple(able[place:]) if self.upwards else (tier,)
+
+    def _unable(self, call: Call, asked: Asked) -> RequestError:
+        named = asked.model or asked.tier
+        if named and named not in self.words:
+            what = f"no model or tier {named!r} here; /v1/models lists them"
+            return RequestError(404, "model_not_found", what, param="model")
+        needs = ", ".join(sorted(call.needs)) or "text"
+        what = "model here"
+        if asked.tier or asked.model:
+            what = f"tier {asked.tier!r}" if asked.tier else f"model {asked.model!r}"
+        return RequestError(
+            400,
+            "invalid_request_error",
+            f"no {what} takes /v1/{call.endpoint} with {needs} and some {call.input_tokens} input tokens; "
+            "give less, or name another model",
+            param="model",
+        )

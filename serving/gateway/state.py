@@ -1,0 +1,251 @@
+"""All that a gateway is made of, for one reading of its files; a reload makes another."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from router_model.errors import GatewayConfigError, MissingExtraError
+from router_model.router import Router
+from router_model.serving.gateway.accounts import Accounts
+from router_model.serving.gateway.budgets import Budgets
+from router_model.serving.gateway.cache.cache import Cache
+from router_model.serving.gateway.call import Call
+from router_model.serving.gateway.capacity import Capacity
+from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.dispatch import Dispatch
+from router_model.serving.gateway.feedback import Feedback
+from router_model.serving.gateway.keys import Keys
+from router_model.serving.gateway.metrics import Metrics
+from router_model.serving.gateway.plan import Planner
+from router_model.serving.gateway.prices import Prices, prices_of
+from router_model.serving.gateway.siblings import Siblings
+from router_model.serving.gateway.spans import Spans
+from router_model.serving.gateway.traffic import TrafficLog
+from router_model.serving.gateway.usage import Usage
+from router_model.serving.gateway.words import Hashed, Redact, WordsKept
+from router_model.serving.gateway.worst import worst_usd
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+logger = logging.getLogger(__name__)
+
+REDIS_SECONDS = 0.25  # of its timeouts: a slow one is as good as none
+
+
+@dataclass(frozen=True)
+class Private:
+    """What of a prompt the traffic log may keep, made by those who know what is private.
+
+    Attributes:
+        redact: a record's row to one without secrets.
+        hashed: a field's name and its text to a hash.
+    """
+
+    redact: Redact | None = None
+    hashed: Hashed | None = None
+
+
+class Lasting:
+    """What a reload keeps: counts of the past.
+
+    Args:
+        private: for the traffic log.
+        folder: where the workers of one gateway tell each other their counts; None where there is one.
+        spent: file that keeps what was spent of budgets through a restart.
+    """
+
+    def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
+        self.private = private
+        self.spent = spent
+        self.spans = Spans()
+        self.accounts = Accounts(time.time())
+        self.metrics = Metrics()
+        self.feedback = Feedback()
+        self.siblings = Siblings(folder, token_hex(8), self.snapshot)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the other workers read."""
+        return {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+
+    def others(self, part: str) -> list[Any]:
+        """The "accounts" or "metrics" of the other workers."""
+        return [told[part] for told in self.siblings.others() if part in told]
+
+
+@dataclass(frozen=True)
+class State:
+    """A gateway that is ready to answer.
+
+    Attributes:
+        config: the file.
+        prices: of each provider, by its name.
+    """
+
+    config: GatewayConfig
+    planner: Planner
+    dispatch: Dispatch
+    capacity: Capacity
+    cache: Cache
+    budgets: Budgets
+    keys: Keys
+    traffic: TrafficLog | None
+    prices: Mapping[str, Prices]
+    redis: "Redis | None"
+    lasting: Lasting
+
+    @property
+    def accounts(self) -> Accounts:
+        """What was spent and saved."""
+        return self.lasting.accounts
+
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted for Prometheus."""
+        return self.lasting.metrics
+
+    @property
+    def feedback(self) -> Feedback:
+        """What an outcome may still come for."""
+        return self.lasting.feedback
+
+    def able(self, call: Call) -> list[str]:
+        """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
+        wanted = call.asked.model
+        if wanted is not None and wanted not in self.planner.words:
+            return []
+        return [
+            tier.name
+            for tier in (self.config.places if wanted else self.config.tiers)
+            if any(wanted in (None, p.name, p.model) for p in self.dispatch.able(call, tier.name))
+        ]
+
+    def worst_usd(self, call: Call, able: list[str]) -> float:
+        """US dollars that the call costs at most, at the dearest provider; 0 where nobody has a budget."""
+        if not self.config.budgets:
+            return 0.0
+        return max(
+            (
+                worst_usd(call, provider.context_tokens, self.prices[provider.name].cost_usd)
+                for tier in able
+                for provider in self.dispatch.able(call, tier)
+            ),
+            default=0.0,
+        )
+
+    def strongest_usd(self, usage: Usage) -> float:
+        """What the cheapest provider of the strongest tier asks for so many tokens: an estimate, since
+        another model would have answered at another length."""
+        strongest = self.config.tiers[-1].providers
+        return min(self.prices[provider.name].cost_usd(usage) for provider in strongest)
+
+    async def close(self, heir: "State | None" = None) -> None:
+        """Give answers under way their time, then close what no ``heir`` goes on with."""
+        limits = self.config.limits
+        await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
+        if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
+            await asyncio.to_thread(self.traffic.close)
+        for part in ("budgets", "cache"):
+            if heir is None or getattr(heir, part) is not getattr(self, part):
+                await getattr(self, part).close()
+        if self.redis is not None and (heir is None or heir.redis is not self.redis):
+            await self.redis.aclose()
+
+
+async def build(config: GatewayConfig, lasting: Lasting, since: State | None = None) -> State:
+    """Make ready all that a gateway's file names.
+
+    Args:
+        since: the state before. Parts whose settings are as they were go on, with all that they hold, and so
+            does what it knows of its providers.
+
+    Raises:
+        RouterModelError: the router, a secret or a place cannot be used; the message says why.
+    """
+    secrets = config.secrets(os.environ)
+    router = await asyncio.to_thread(load_router, config)
+    explore = config.traffic.explore if config.traffic else 0.0
+
+    def kept(part: str, *settings: str) -> Any:
+        """The part of the state before, where these settings are as they were."""
+        alike = since and all(getattr(since.config, name) == getattr(config, name) for name in settings)
+        return getattr(since, part) if alike else None
+
+    redis = kept("redis", "redis_url_env") or connect(config)
+    places = [tier.name for tier in config.places]
+    capacity = kept("capacity", "capacity", "places") or Capacity(config.capacity, places)
+    cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
+    budgets, traffic = kept("budgets", "budgets", "redis_url_env"), kept("traffic", "traffic")
+    fresh_budgets, fresh_traffic = budgets is None, traffic is None
+    if fresh_budgets:
+        before = since.budgets if since else None
+        workers = config.listen.workers
+        budgets = Budgets(config.budgets, redis, workers=workers, path=lasting.spent, since=before)
+    if fresh_traffic and config.traffic is not None:
+        kept_words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
+        models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
+        traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
+    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
+    # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
+    if fresh_budgets:
+        await budgets.open()
+    if fresh_traffic and traffic is not None:
+        await asyncio.to_thread(traffic.open)
+    await dispatch.open()
+    return State(
+        config=config,
+        planner=planner,
+        dispatch=dispatch,
+        capacity=capacity,
+        cache=cache,
+        budgets=budgets,
+        keys=Keys(config.keys),
+        traffic=traffic,
+        prices={provider.name: prices_of(provider) for _, provider in config.providers()},
+        redis=redis,
+        lasting=lasting,
+    )
+
+
+def words(config: GatewayConfig) -> frozenset[str]:
+    """What ``model`` may name: tiers, and models and providers where the file allows it."""
+    named = [word for _, provider in config.providers() for word in (provider.name, provider.model)]
+    return frozenset([*(tier.name for tier in config.tiers), *(named if config.allow_real_models else [])])
+
+
+def load_router(config: GatewayConfig) -> Router:
+    """The router that the file names; raises GatewayConfigError where a tier is none of its ladder."""
+    router = Router.default() if config.router == "default" else Router.load(config.router)
+    known = router.ladder.names
+    tiers = [tier.name for tier in config.tiers]
+    if strange := [name for name in tiers if name not in known]:
+        raise GatewayConfigError(
+            f"tiers: {strange[0]!r} is none of the router's, {', '.join(known)}; name it as the router does"
+        )
+    if tiers != [name for name in known if name in tiers]:
+        raise GatewayConfigError(f"tiers: list them as the router's ladder does: {', '.join(known)}")
+    return router
+
+
+def connect(config: GatewayConfig) -> Any:
+    """A client of the Redis that the file names, not yet connected; None where it names none."""
+    url = config.redis_url(os.environ)
+    if url is None:
+        return None
+    try:
+        from redis.asyncio import Redis
+    except ModuleNotFoundError:
+        raise MissingExtraError("redis_url_env needs a client: pip install 'router-model[redis]'") from None
+    try:
+        return Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    except ValueError:
+        raise GatewayConfigError(
+            f"environment variable {config.redis_url_env}: no URL of a Redis; give redis://host:6379/0"
+        ) from None
