@@ -197,7 +197,8 @@ class Served:
 
     def stop(self) -> None:
         """Stop it as a service is stopped; nothing in it may have gone wrong."""
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
         said = self.log.read_text("utf-8", "replace")
         assert "Traceback" not in said, said

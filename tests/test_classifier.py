@@ -41,7 +41,7 @@ def test_it_declines_where_there_is_no_message() -> None:
 
 
 def test_a_tier_without_a_name_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'medium' of the router has none"):
+    with pytest.raises(ConfigError, match="'medium' has none"):
         TierClassifier(names={"small": "SIMPLE"})
 
 

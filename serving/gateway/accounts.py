@@ -36,7 +36,7 @@ class Entry:
         caller: whose it is.
         endpoint: that it came to.
         tier, provider, model: who answered, the model by the provider's own name; "" where nobody did.
-        status: of HTTP, as the client got it.
+        status: of HTTP, as the client got it; 502 where the answer broke, 499 where the client left.
         usage: tokens of the answer.
         cost_usd: paid for the answer; 0 from the cache.
         strongest_usd: what the strongest tier's cheapest provider would have asked for the same tokens; None
@@ -47,7 +47,7 @@ class Entry:
         attempts: calls to upstreams.
         escalated: whether a stronger tier than the decided one answered, because that one failed.
         explored: whether the tier was drawn at random.
-        propensity: probability of the tier, under the router and the exploration.
+        propensity: of the tier, under the router and the exploration; None where the choice was not theirs.
         stream: whether the answer was one.
         seconds: until the last byte had gone.
         first_byte_seconds: until the first came.

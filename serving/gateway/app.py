@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from router_model.errors import ConfigError, PromptError, RequestError, UpstreamError
+from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.outgoing import PREFLIGHT, Outgoing, Send
 from router_model.serving.gateway.paths import PATHS, Incoming, Path
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.turn import Head, new_id
 
 logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.02  # after so long a client may have left; most answers of a cache have gone by then
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -49,23 +51,32 @@ class App:
 
     async def _until_left(self, receive: Receive, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         """Answer, unless the client leaves meanwhile."""
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101  # a coroutine runs in one
+        leaving: asyncio.Future[Message] | None = None
 
         def leave(_: object) -> None:
             task.cancel()
 
-        leaving = asyncio.ensure_future(receive())  # returns where the client leaves, or all has been sent
-        leaving.add_done_callback(leave)
+        def watch() -> None:
+            nonlocal leaving
+            leaving = asyncio.ensure_future(
+                receive()
+            )  # returns where the client leaves, or all has been sent
+            leaving.add_done_callback(leave)
+
+        later = loop.call_later(WATCH_SECONDS, watch)
         try:
             await self._answer(path, incoming, out)
         except asyncio.CancelledError:
-            if not leaving.done():
+            if leaving is None or not leaving.done():
                 raise
             task.uncancel()
         finally:
-            leaving.remove_done_callback(leave)
-            leaving.cancel()
+            later.cancel()
+            if leaving is not None:
+                leaving.remove_done_callback(leave)
+                leaving.cancel()
 
     async def _answer(self, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         try:
@@ -76,8 +87,6 @@ class App:
             await out.end()
         except RequestError as error:
             await out.refuse(error)
-        except (PromptError, ConfigError) as error:  # of a prompt that the router cannot read, or a dial
-            await out.refuse(RequestError(400, "invalid_request_error", str(error)))
         except UpstreamError as error:
             await out.broken(str(error))
         except TimeoutError:

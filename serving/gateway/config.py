@@ -99,7 +99,8 @@ class Limits(Part, frozen=True):
         body_bytes: of a request.
         header_bytes, headers: of all its headers.
         depth: of its JSON.
-        receive_seconds: until its body has arrived.
+        receive_seconds: until its head has arrived, and then its body; a client that takes nothing of its
+            answer for as long is let go.
         request_seconds: until the whole answer has gone.
         stop_seconds: that a graceful stop gives to streams.
     """

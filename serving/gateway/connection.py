@@ -18,8 +18,11 @@ REFUSALS: Mapping[int, bytes] = {
 }
 
 
-class Closing:
-    """A transport that closes in two steps while its client is still sending.
+class Transport:
+    """A transport that writes once for each turn of the loop, and closes in two steps while its client is
+    still sending.
+
+    A head, a body and its end are three writes of uvicorn's, and would be three calls of the system.
 
     A socket closed over unread bytes resets the connection, and with it the refusal that the client was to
     read. So writing ends first, and what still comes is dropped until the client ends too.
@@ -33,14 +36,30 @@ class Closing:
     def __init__(
         self, transport: asyncio.Transport, sending: Callable[[], bool], closed: Callable[[], None]
     ) -> None:
-        self.write = transport.write
         self._transport = transport
+        self._later = asyncio.get_running_loop().call_soon
+        self._held: list[bytes] = []
         self._sending = sending
         self._closed = closed
         self._began = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write at the end of this turn of the loop."""
+        if not self._held:
+            self._later(self._flush)
+        self._held.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the client has not been sent."""
+        return sum(map(len, self._held)) + self._transport.get_write_buffer_size()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():  # a client may have left since
+            self._transport.write(b"".join(held))
 
     def is_closing(self) -> bool:
         """Whether it closes or has closed."""
@@ -51,6 +70,7 @@ class Closing:
         if self.is_closing():
             return
         self._began = True
+        self._flush()
         if self._sending():
             self._transport.write_eof()
             self._transport.resume_reading()
@@ -79,7 +99,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head: asyncio.TimerHandle | None = self._wait()
         self._stall: asyncio.TimerHandle | None = None
-        super().connection_made(Closing(transport, lambda: self._within, self._watch))  # type: ignore[arg-type]
+        super().connection_made(Transport(transport, lambda: self._within, self._watch))  # type: ignore[arg-type]
 
     @property
     def busy(self) -> bool:
@@ -182,6 +202,14 @@ class Connection(HttpToolsProtocol):
         self._within = False
         if not self._refused:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The gateway stops: it waits for answers, and for nobody who holds back a request."""
+        waits = self.transport.is_closing() or (self._within and not self.busy)
+        if waits and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""

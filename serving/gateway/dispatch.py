@@ -36,6 +36,7 @@ class Dispatch:
 
     Attributes:
         upstreams: by the provider's name.
+        turns: requests that may still be sent, as they wait for room or a cache; ``close`` waits for them.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Dispatch:
     ) -> None:
         self.config = config
         self.upstreams: dict[str, Upstream] = {}
+        self.turns = 0
         self._clock = clock
         self._pool = Pool(config.retry)
         self._warmth: asyncio.Task[None] | None = None
@@ -77,12 +79,12 @@ class Dispatch:
         self._warmth = asyncio.create_task(self._keep_warm())
 
     async def close(self, seconds: float = 0.0) -> None:
-        """Close all connections, after answers that are under way had so many seconds to end."""
+        """Close all connections, after requests that are under way had so many seconds to end."""
         if self._warmth is not None:
             self._warmth.cancel()
             await asyncio.gather(self._warmth, return_exceptions=True)
         until = self._clock() + seconds
-        while self.flying and self._clock() < until:
+        while (self.flying or self.turns) and self._clock() < until:
             await asyncio.sleep(0.02)
         for upstream in self.upstreams.values():
             upstream.closed = True

@@ -135,6 +135,7 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
 
 async def metrics(state: State, incoming: Incoming) -> Pieces:
     """Prometheus text of all workers."""
+    state.measure()
     text = state.metrics.text(state.lasting.others("metrics"))
     yield Head(200, [TEXT])
     yield text

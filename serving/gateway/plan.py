@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router_model.errors import RequestError
+from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy import OperatingPoint
 from router_model.router import Decision, Router
 from router_model.serving.gateway.call import Asked, Call
@@ -89,13 +89,20 @@ class Planner:
         return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
 
     def decide(self, call: Call, lowered: float = 0.0) -> Decision:
-        """The router's decision by the call's dial, turned down by ``lowered``."""
+        """The router's decision by the call's dial, turned down by ``lowered``.
+
+        Raises:
+            RequestError: the router cannot read the prompt, or the dial is none.
+        """
         quality, budget = call.asked.quality, call.asked.budget
         if quality is None and budget is None:
             quality, budget = self.dial.quality, self.dial.budget
         if lowered > 0:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
-        return self.router.route(call.body, quality=quality, budget=budget)
+        try:
+            return self.router.route(call.body, quality=quality, budget=budget)
+        except (PromptError, DialError) as error:
+            raise RequestError(400, "invalid_request_error", str(error)) from None
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
         """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""

@@ -1,6 +1,7 @@
 """Processes of the gateway: one socket, workers that share it, signals, and reloads."""
 
 import asyncio
+import gc
 import logging
 import math
 import multiprocessing
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  # between looks at the files
 KEEP_ALIVE_SECONDS = 75
 RESTART_SECONDS = 1.0
+GARBAGE = 20_000  # objects made, less those freed, between two collections; a request makes some hundreds
 QUICK_DEATHS = 3  # of a worker in a row, within their first seconds: then the gateway gives up
 
 
@@ -97,8 +99,11 @@ async def _work(service: Service, bound: socket.socket) -> None:
     if config.spans:
         lasting.spans = Spans.to_collector()
     state = await build(config, lasting)
-    lasting.siblings.open()
+    gc.freeze()  # what is here now stays: it need not be looked through again and again
+    gc.set_threshold(GARBAGE)
     app = App(state, dry=service.dry)
+    lasting.measure = lambda: app.state.measure()
+    lasting.siblings.open()
     server = Server(
         uvicorn.Config(
             app,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -68,10 +68,12 @@ class Lasting:
         self.accounts = Accounts(time.time())
         self.metrics = Metrics()
         self.feedback = Feedback()
+        self.measure: Callable[[], None] = lambda: None  # sets what is not counted as it happens
         self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
     def snapshot(self) -> dict[str, Any]:
         """What the other workers read."""
+        self.measure()
         return {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
 
     def others(self, part: str) -> list[Any]:
@@ -145,6 +147,19 @@ class State:
         strongest = self.config.tiers[-1].providers
         return min(self.prices[provider.name].cost_usd(usage) for provider in strongest)
 
+    def measure(self) -> None:
+        """Set the metrics that tell of now, and those that are counted elsewhere."""
+        metrics = self.metrics
+        for tier, running in self.capacity.running.items():
+            metrics.set("in_flight", tier, to=running)
+            metrics.set("waiting", tier, to=self.capacity.waiting[tier])
+        for name, upstream in self.dispatch.upstreams.items():
+            metrics.set("breaker_open", name, to=float(upstream.health.circuit.state == "open"))
+        for name, share in self.budgets.shares().items():
+            metrics.set("budget_spent_share", name, to=share)
+        for fate, rows in (self.traffic.counts() if self.traffic else {}).items():
+            metrics.set("traffic_rows_total", fate, to=rows)
+
     async def close(self, heir: "State | None" = None) -> None:
         """Give answers under way their time, then close what no ``heir`` goes on with."""
         limits = self.config.limits
@@ -179,7 +194,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
 
     redis = kept("redis", "redis_url_env") or connect(config)
     places = [tier.name for tier in config.places]
-    capacity = kept("capacity", "capacity", "places") or Capacity(config.capacity, places)
+    capacity = kept("capacity", "capacity")
+    if capacity is None or list(capacity.running) != places:
+        capacity = Capacity(config.capacity, places)
     cache = kept("cache", "cache", "redis_url_env") or Cache(config.cache, redis)
     budgets, traffic = kept("budgets", "budgets", "redis_url_env"), kept("traffic", "traffic")
     fresh_budgets, fresh_traffic = budgets is None, traffic is None

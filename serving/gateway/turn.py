@@ -23,6 +23,7 @@ from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
 CLIENT_LEFT = 499  # what nginx logs for it
+BROKEN = 502
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -73,6 +74,7 @@ class Turn:
             RequestError: before the head: the call is refused, or nobody answered.
             UpstreamError: after it: the answer is cut.
         """
+        self.state.dispatch.turns += 1
         try:
             found = await self.state.cache.look(
                 self.call, self.caller.tenant, self.headers.get("cache-control", "")
@@ -83,9 +85,14 @@ class Turn:
                     yield piece
         except RequestError as error:
             self._status = error.status
+            self.state.metrics.count("refused_total", error.kind)
+            raise
+        except UpstreamError:
+            self._status = BROKEN
             raise
         finally:
             self._write_down()
+            self.state.dispatch.turns -= 1
 
     async def _kept(self, kept: Kept) -> Pieces:
         """An answer of a cache."""
@@ -101,11 +108,12 @@ class Turn:
         state, call = self.state, self.call
         with flight or nullcontext():
             able = state.able(call)
-            worst_usd = state.worst_usd(call, able) if state.config.budgets else 0.0
-            room = await state.budgets.room(self.caller, worst_usd)
+            room = await state.budgets.room(self.caller, state.worst_usd(call, able))
             try:
                 self._plan = plan = self._planned(able, room.lowered)
-                async with state.capacity.room(plan.tier), aclosing(self._sent(plan, flight)) as pieces:
+                # What came of a draw, or of a budget that ran out, is nothing to give to others.
+                ticket = None if plan.explored or room.lowered else flight
+                async with state.capacity.room(plan.tier), aclosing(self._sent(plan, ticket)) as pieces:
                     async for piece in pieces:
                         yield piece
             finally:
@@ -210,6 +218,7 @@ class Turn:
         """Accounts, metrics, and the traffic log."""
         state, answer, plan = self.state, self._answer, self._plan
         decided = plan is not None and plan.decision is not None
+        escalated = bool(answer and plan and answer.tier != plan.tier)
         entry = Entry(
             request_id=self.id,
             time=self._time,
@@ -224,9 +233,9 @@ class Turn:
             strongest_usd=state.strongest_usd(self._usage) if decided else None,
             cached=self._cached,
             attempts=answer.attempts if answer else 0,
-            escalated=bool(answer and plan and answer.tier != plan.tier),
+            escalated=escalated,
             explored=bool(plan and plan.explored),
-            propensity=plan.propensity if plan and decided else None,
+            propensity=plan.propensity if plan and decided and not escalated else None,
             stream=self.call.stream,
             seconds=time.perf_counter() - self._began,
             first_byte_seconds=answer.first_byte_seconds if answer else 0.0,

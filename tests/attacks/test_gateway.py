@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ pytest.importorskip("uvicorn")
 
 from router_model.serving.gateway.pretend import Behaviour, Pretend, start
 
+pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="there is no /proc to look into")
+
 CHAT = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\n"
 ASK = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
-PLACES = 8  # of the gateway's capacity
+PLACES, QUEUE = 8, 4  # of the gateway's capacity
 BODY_BYTES = 1 << 20
 MEGABYTE = 1 << 20
 
@@ -36,8 +39,8 @@ def behaves(upstream: Pretend) -> None:
     upstream.behaviour = Behaviour()
 
 
-@pytest.fixture(scope="module")
-def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
+def settings(upstream: Pretend, **limits: float) -> dict[str, Any]:
+    """Of a gateway in front of it."""
     provider = {
         "name": "model",
         "model": "model",
@@ -45,14 +48,17 @@ def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
         "input_usd_per_million": 1.0,
         "output_usd_per_million": 1.0,
     }
-    return serve(
-        {
-            "tiers": [{"name": "small", "providers": [provider]}],
-            "listen": {"port": 0},
-            "limits": {"body_bytes": BODY_BYTES, "receive_seconds": 1, "request_seconds": 5},
-            "capacity": {"concurrency": PLACES, "queue": 4},
-        }
-    )
+    return {
+        "tiers": [{"name": "small", "providers": [provider]}],
+        "listen": {"port": 0},
+        "limits": {"body_bytes": BODY_BYTES, **limits},
+        "capacity": {"concurrency": PLACES, "queue": QUEUE},
+    }
+
+
+@pytest.fixture(scope="module")
+def gateway(serve: Callable[..., Any], upstream: Pretend) -> Any:
+    return serve(settings(upstream, receive_seconds=1, request_seconds=5))
 
 
 @contextmanager
@@ -202,6 +208,20 @@ def wait_until(true: Callable[[], bool]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("it never came about")
+
+
+def test_clients_that_hold_back_do_not_keep_the_gateway_from_stopping(
+    serve: Callable[..., Any], upstream: Pretend
+) -> None:
+    patient = serve(settings(upstream, receive_seconds=600, stop_seconds=600))
+    with connected(patient) as idle, connected(patient) as head, connected(patient) as refused:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert answer(idle)[0] == 200
+        head.sendall(b"GET /healthz HTTP/1.1\r\nx:")
+        refused.sendall(CHAT.encode() + b"content-length: 1073741824\r\n\r\n")
+        assert answer(refused)[0] == 413
+        still_answers(patient)
+        patient.stop()
 
 
 # --- large ones
@@ -564,6 +584,33 @@ def test_what_was_said_before_a_client_left_is_accounted_for(gateway: Any, upstr
             got += client.recv(65_536)
     wait_until(lambda: accounts(gateway)["total"]["requests"] == before["requests"] + 1)
     assert accounts(gateway)["total"]["paid_usd"] > before["paid_usd"]
+
+
+def test_a_flood_is_told_when_to_come_back(gateway: Any, upstream: Pretend) -> None:
+    upstream.behaviour = Behaviour(first_byte_seconds=0.5)
+    answers: list[tuple[int, dict[str, str], bytes]] = []
+    raw = CHAT.encode() + body_of(ASK)
+    clients = [threading.Thread(target=lambda: answers.append(ask(gateway, raw))) for _ in range(40)]
+    for thread in clients:
+        thread.start()
+    assert ask(gateway, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")[0] == 200
+    for thread in clients:
+        thread.join()
+    assert sum(status == 200 for status, _, _ in answers) >= PLACES + QUEUE
+    refused = [(headers, body) for status, headers, body in answers if status != 200]
+    assert refused
+    assert {status for status, _, _ in answers} == {200, 429}
+    for headers, body in refused:
+        assert int(headers["retry-after"]) >= 1
+        assert told(body)["type"] == "rate_limit_error"
+
+
+def test_pages_of_others_may_not_call(gateway: Any) -> None:
+    for method in ("OPTIONS", "GET"):
+        raw = f"{method} /v1/models HTTP/1.1\r\nhost: a\r\norigin: https://example.org\r\n\r\n"
+        status, headers, _ = ask(gateway, raw.encode())
+        assert status == (405 if method == "OPTIONS" else 200)
+        assert not any(name.startswith("access-control") for name in headers)
 
 
 def test_memory_is_given_back(gateway: Any) -> None:

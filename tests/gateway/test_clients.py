@@ -5,9 +5,11 @@ gateway. The answers have to be the same as the client's own objects and as byte
 checksum of the request's bytes, so that an equal answer also tells that the request went up as it came.
 """
 
+import asyncio
 import json
 import shutil
 import subprocess
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -333,6 +335,40 @@ def test_a_stream_that_breaks_ends_in_an_error(model: str, through: tuple[str, s
             assert "answer" in str(error)
         assert tap.bodies[0].endswith(b"\n\n")
         assert b'"error"' in tap.bodies[0].split(b"\n\n")[-2]
+
+
+def test_a_client_that_closes_a_stream_ends_the_upstreams(
+    through: tuple[str, str], upstreams: dict[str, Any]
+) -> None:
+    async def client() -> int:
+        async with openai.AsyncOpenAI(base_url=through[0], api_key=through[1]) as sdk:
+            stream = await sdk.chat.completions.create(model="slow", messages=ASK, stream=True)
+            got = 0
+            async with stream:
+                async for _ in stream:
+                    got += 1
+                    if got == 3:
+                        break
+            return got
+
+    async def clients() -> None:
+        assert await asyncio.gather(*(client() for _ in range(4))) == [3] * 4
+
+    left = upstreams["slow"].left
+    asyncio.run(clients())
+    for _ in range(500):
+        if upstreams["slow"].left == left + 4:
+            break
+        time.sleep(0.01)
+    assert upstreams["slow"].left == left + 4
+
+
+def test_a_body_that_is_too_large_is_told_to_a_client_that_is_sending_it(through: tuple[str, str]) -> None:
+    messages = [{"role": "user", "content": "x" * (17 << 20)}]
+    for make, call in ((openai_client, chat), (anthropic_client, said)):
+        with make(*through, Tap()) as client:
+            error = refused(lambda client=client, call=call: call(client, "auto", messages=messages))
+            assert error.status_code == 413
 
 
 def test_a_whole_answer_that_is_cut_is_an_error_not_a_short_answer(through: tuple[str, str]) -> None:

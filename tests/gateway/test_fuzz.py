@@ -41,7 +41,9 @@ def send(gateway: Any, key: str) -> Iterator[Send]:
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
 
         yield sent
-    assert "Traceback" not in gateway.log.read_text("utf-8", "replace")
+    log = gateway.log.read_text("utf-8", "replace")
+    assert "Traceback" not in log
+    assert key not in log
 
 
 CHAT = "/v1/chat/completions"

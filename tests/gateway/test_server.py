@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -171,6 +172,32 @@ def test_a_changed_file_is_read_and_a_stream_under_way_goes_on(gateway: Gateway,
     assert b'"error"' not in rest
     assert b'"model":"first"' in rest
     assert gateway.stop() == 0
+
+
+def test_a_request_that_waits_for_room_is_answered_however_often_the_file_changes(
+    gateway: Gateway, model: Pretend
+) -> None:
+    one_at_a_time = {"concurrency": 1, "queue_seconds": PATIENCE}
+    gateway.write(gateway.config("first", capacity=one_at_a_time))
+    gateway.start()
+    model.behaviour = Behaviour(chunks=CHUNKS, chunk_seconds=0.3)
+    stream = gateway.stream()
+    model.behaviour = Behaviour()
+    gateway.write(gateway.config("second", capacity=one_at_a_time))
+    until(lambda: reloads(gateway) == 1)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(gateway.chat)
+        until(lambda: b'router_waiting{tier="small"} 1' in gateway.ask("GET", "/metrics")[2])
+        gateway.write(gateway.config("third", capacity=one_at_a_time))
+        until(lambda: reloads(gateway) == 2)
+        assert stream.rest().endswith(b"data: [DONE]\n\n")
+        status, headers, body = waiting.result(PATIENCE)
+    assert (status, headers.get("x-router-model")) == (200, "second"), body
+
+
+def reloads(gateway: Gateway) -> int:
+    found = re.search(rb'router_reloads_total\{outcome="done"\} (\d+)', gateway.ask("GET", "/metrics")[2])
+    return int(found[1]) if found else 0
 
 
 def test_a_bad_file_or_router_is_refused_and_the_old_one_goes_on(

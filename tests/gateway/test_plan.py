@@ -1,0 +1,102 @@
+"""Plans: constraints come before price, a lowered dial is cheaper, and propensities tell what was drawn."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router_model import Router
+from router_model.errors import RequestError
+from router_model.serving.gateway.call import Call, Endpoint, read_call
+from router_model.serving.gateway.config import Dial, Limits
+from router_model.serving.gateway.plan import Planner
+
+TIERS = ("small", "medium", "large")
+WORDS = frozenset([*TIERS, "gpt-large"])
+HARD = "Prove that every continuous function on a compact metric space is uniformly continuous."
+SOME = st.sets(st.sampled_from(TIERS), min_size=1).map(lambda names: [t for t in TIERS if t in names])
+
+
+def call(model: str = "auto", endpoint: Endpoint = "chat", **more: Any) -> Call:
+    body = {"model": model, "messages": [{"role": "user", "content": HARD}], "input": HARD, **more}
+    return read_call(endpoint, msgspec.json.encode(body), {}, Limits())
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Router:
+    return Router.default()
+
+
+def planner(router: Router, **more: Any) -> Planner:
+    return Planner(router, WORDS, more.pop("dial", Dial()), **more)
+
+
+@settings(deadline=None, max_examples=40)
+@given(able=SOME, lowered=st.floats(0, 1), word=st.sampled_from(["auto", "auto:quality=1"]))
+def test_only_tiers_that_are_able_are_asked_the_choice_first_and_then_upwards(
+    shipped: Router, able: list[str], lowered: float, word: str
+) -> None:
+    plan = planner(shipped).plan(call(word), able, lowered)
+    assert list(plan.tiers) == able[able.index(plan.tier) :]
+    assert plan.propensity == 1.0
+
+
+def test_without_a_constraint_the_choice_is_the_routers(shipped: Router) -> None:
+    for quality in (0.8, 0.9, 1.0):
+        plan = planner(shipped).plan(call(f"auto:quality={quality}"), TIERS)
+        assert plan.tier == shipped.route(HARD, quality=quality).tier
+
+
+def test_the_files_dial_is_of_requests_that_name_none(shipped: Router) -> None:
+    plan = planner(shipped, dial=Dial(quality=1.0)).plan(call(), TIERS)
+    assert plan.decision == planner(shipped).plan(call("auto:quality=1"), TIERS).decision
+
+
+def test_a_lowered_dial_is_never_dearer_and_ends_at_the_cheapest(shipped: Router) -> None:
+    places = [
+        TIERS.index(planner(shipped).plan(call("auto:quality=1"), TIERS, share / 20).tier)
+        for share in range(21)
+    ]
+    assert places == sorted(places, reverse=True)
+    assert places[-1] == 0
+
+
+def test_without_upwards_one_tier_is_asked(shipped: Router) -> None:
+    assert planner(shipped, upwards=False).plan(call("tier:small"), TIERS).tiers == ("small",)
+
+
+def test_exploration_draws_tiers_as_often_as_it_says(shipped: Router) -> None:
+    exploring = planner(shipped, explore=0.3, draw=random.Random(7))
+    plans = [exploring.plan(call(), TIERS) for _ in range(3000)]
+    told = {plan.tier: plan.propensity for plan in plans}
+    assert sum(told.values()) == pytest.approx(1.0)
+    for tier, count in Counter(plan.tier for plan in plans).items():
+        assert count / 3000 == pytest.approx(told[tier], abs=0.03)
+    assert 0.2 < sum(plan.explored for plan in plans) / 3000 < 0.4
+
+
+def test_a_budget_that_is_used_up_is_not_explored(shipped: Router) -> None:
+    exploring = planner(shipped, explore=0.5, draw=random.Random(7))
+    assert {exploring.plan(call(), TIERS, 1.0).tier for _ in range(50)} == {"small"}
+
+
+@pytest.mark.parametrize(
+    ("word", "able", "status"),
+    [("tier:huge", TIERS, 404), ("gpt-99", (), 404), ("tier:large", ("small",), 400), ("auto", (), 400)],
+)
+def test_what_cannot_be_planned_is_refused(
+    shipped: Router, word: str, able: tuple[str, ...], status: int
+) -> None:
+    with pytest.raises(RequestError) as refused:
+        planner(shipped).plan(call(word), able)
+    assert refused.value.status == status
+
+
+def test_the_router_picks_no_model_of_embeddings(shipped: Router) -> None:
+    with pytest.raises(RequestError, match="cannot be compared"):
+        planner(shipped).plan(call("auto", "embeddings"), TIERS)
+    assert planner(shipped).plan(call("gpt-large", "embeddings"), ["large"]).provider == "gpt-large"
