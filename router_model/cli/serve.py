@@ -25,6 +25,8 @@ def serve(config_path: Path | None, check: bool, dry: bool, demo: bool, port: in
     """Serve OpenAI's and Anthropic's protocols, with the router beside the dispatch to providers."""
     if demo == (config_path is not None):
         raise click.UsageError("give either --config FILE or --demo")
+    # Arrow's own allocators keep what was freed, which the traffic log frees with every part.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from router_model.serving.gateway import demo as pretended
     from router_model.serving.gateway import server
     from router_model.serving.gateway.check import check as run_check

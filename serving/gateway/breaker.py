@@ -20,11 +20,13 @@ class Circuit:
     Attributes:
         config: may be replaced while it runs.
         clock: seconds that only grow.
+        failed: calls that failed by the provider's fault, since the first.
     """
 
     def __init__(self, config: Breaker, clock: Callable[[], float]) -> None:
         self.config = config
         self.clock = clock
+        self.failed = 0
         self._last: deque[bool] = deque()
         self._failures = 0
         self._opened: float | None = None
@@ -67,6 +69,7 @@ class Circuit:
 
     def failure(self, turn: int) -> None:
         """The call failed by the provider's fault."""
+        self.failed += 1
         if turn != self._turn:
             return
         if self._opened is not None:

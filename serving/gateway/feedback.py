@@ -13,7 +13,8 @@ from router_model.errors import RequestError
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.keys import Caller
 
-REMEMBERED = 100_000  # requests
+REMEMBERED = 20_000  # requests, some 6 MB
+MOST_PLACES = 10_000
 WORDS = {"good": 1.0, "bad": 0.0}
 
 
@@ -50,11 +51,15 @@ class Feedback:
 
     def __init__(self, remembered: int = REMEMBERED, clock: Callable[[], float] = time.time) -> None:
         self._requests: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._places: dict[tuple[str, str], tuple[str, str]] = {}  # one object for all of a tenant and tier
         self._remembered, self._clock = remembered, clock
 
     def remember(self, entry: Entry) -> None:
         """Know a request that was answered."""
-        self._requests[entry.request_id] = (entry.caller.tenant, entry.tier)
+        place = (entry.caller.tenant, entry.tier)
+        if len(self._places) < MOST_PLACES:
+            place = self._places.setdefault(place, place)
+        self._requests[entry.request_id] = place
         if len(self._requests) > self._remembered:
             self._requests.popitem(last=False)
 

@@ -62,7 +62,7 @@ FAMILIES = _of(
     ("explored_total", "counter", "Requests whose tier was drawn at random.", ("tier",)),
     ("escalated_total", "counter", "Requests answered by a stronger tier because theirs failed.", ("tier",)),
     ("refused_total", "counter", "Requests refused before a call.", ("reason",)),
-    ("attempts_failed_total", "counter", "Calls of upstreams that failed.", ("provider", "reason")),
+    ("attempts_failed_total", "counter", "Calls that failed by the provider's fault.", ("provider",)),
     ("feedback_total", "counter", "Outcomes told for earlier requests.", ("tier", "outcome")),
     ("in_flight", "gauge", "Requests at upstreams now.", ("tier",)),
     ("waiting", "gauge", "Requests that wait for room now.", ("tier",)),

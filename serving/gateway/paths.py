@@ -15,6 +15,7 @@ from router_model.serving.gateway.replies import models_body
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.turn import Head, Pieces, Turn
 
+GOOD = 0.5  # outcomes from here on are counted as good
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
@@ -108,7 +109,9 @@ async def feedback(state: State, incoming: Incoming) -> Pieces:
             404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
         )
     assert incoming.caller is not None  # noqa: S101  # the path has a scope
-    state.traffic.tell(state.feedback.read(incoming.body, incoming.caller))
+    outcome = state.feedback.read(incoming.body, incoming.caller)
+    state.traffic.tell(outcome)
+    state.metrics.count("feedback_total", outcome.tier or "", "good" if outcome.outcome >= GOOD else "bad")
     yield Head(200, [JSON])
     yield b'{"kept":true}'
 

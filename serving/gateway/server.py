@@ -25,8 +25,9 @@ from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config import GatewayConfig, Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import log_to
+from router_model.serving.gateway.memory import give_back, keep_together
 from router_model.serving.gateway.spans import Spans
-from router_model.serving.gateway.state import Lasting, Private, build
+from router_model.serving.gateway.state import Lasting, Private, State, build
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ def bind(listen: Listen) -> socket.socket:
 
 def work(service: Service, bound: socket.socket) -> None:
     """One worker, until it is told to stop."""
+    keep_together()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(service, bound))
 
@@ -190,9 +192,14 @@ class Reloads:
             return
         logger.info("reloaded %s", self.path)
         self.lasting.metrics.count("reloads_total", "done")
-        closing = asyncio.create_task(old.close(self.app.state))
+        closing = asyncio.create_task(self._retire(old))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    async def _retire(self, old: State) -> None:
+        await old.close(self.app.state)
+        del old
+        give_back()
 
     def _marks(self) -> list[tuple[int, int, int]]:
         """What tells a changed file: of the gateway's and the router's."""

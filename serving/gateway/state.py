@@ -154,6 +154,7 @@ class State:
             metrics.set("in_flight", tier, to=running)
             metrics.set("waiting", tier, to=self.capacity.waiting[tier])
         for name, upstream in self.dispatch.upstreams.items():
+            metrics.set("attempts_failed_total", name, to=upstream.health.circuit.failed)
             metrics.set("breaker_open", name, to=float(upstream.health.circuit.state == "open"))
         for name, share in self.budgets.shares().items():
             metrics.set("budget_spent_share", name, to=share)

@@ -26,12 +26,13 @@ from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config import Traffic
 from router_model.serving.gateway.feedback import Outcome
 from router_model.serving.gateway.journal import FOLDER, Journal, abandoned
+from router_model.serving.gateway.memory import give_back
 from router_model.serving.gateway.words import WordsKept
 
 logger = logging.getLogger(__name__)
 
 QUEUED_BYTES = 64 << 20  # of the bodies that wait
-JOURNAL_BYTES = 64 << 20  # a journal is closed after so many, since it is in memory when it becomes a part
+JOURNAL_BYTES = 16 << 20  # a part is made in memory, which takes several times as much for a moment
 FEEDBACK = "feedback"  # the folder of outcomes
 YIELD_SECONDS = 0.0005  # that the thread works at a stretch
 PIECE = 256  # rows that are written at once
@@ -206,6 +207,7 @@ class TrafficLog:
     def _store(self, journal: Journal) -> None:
         try:
             journal.store(self._folder)
+            give_back()
         except (OSError, pa.ArrowException) as error:
             logger.error("%s: no part could be made of it, and it stays: %s", journal.path, one_line(error))
 

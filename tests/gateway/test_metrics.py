@@ -60,12 +60,12 @@ def test_every_family_is_described_and_one_without_labels_starts_at_0() -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_any_label_reads_back_as_it_was(provider: str, reason: str) -> None:
+def test_any_label_reads_back_as_it_was(tier: str, outcome: str) -> None:
     metrics = Metrics()
-    metrics.count("attempts_failed_total", provider, reason)
+    metrics.count("feedback_total", tier, outcome)
     text = metrics.text()
-    shown = {"provider": provider.encode("utf-8", "replace").decode(), "reason": reason}
-    assert "\r" in provider + reason or value(text, "router_attempts_failed_total", **shown) == 1
+    shown = {"tier": tier.encode("utf-8", "replace").decode(), "outcome": outcome}
+    assert "\r" in tier + outcome or value(text, "router_feedback_total", **shown) == 1
 
 
 def test_labels_without_end_take_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
