@@ -190,9 +190,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     secrets = config.secrets(os.environ)
     seen = mark(config.router)
     if since and since.config.router == config.router and since.router_mark == seen:
-        router = check_tiers(
-            config, since.planner.router
-        )  # to load it takes a part of the core from requests
+        router = check_tiers(config, since.planner.router)  # loading takes the core from requests
     else:
         router = await asyncio.to_thread(load_router, config)
     explore = config.traffic.explore if config.traffic else 0.0
