@@ -27,7 +27,7 @@ from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import log_to
 from router_model.serving.gateway.memory import give_back, keep_together
 from router_model.serving.gateway.spans import Spans
-from router_model.serving.gateway.state import Lasting, Private, State, build
+from router_model.serving.gateway.state import Lasting, Private, State, build, mark
 
 logger = logging.getLogger(__name__)
 
@@ -203,19 +203,7 @@ class Reloads:
 
     def _marks(self) -> list[tuple[int, int, int]]:
         """What tells a changed file: of the gateway's and the router's."""
-        paths, router = [self.path], self.app.state.config.router
-        if router != "default":
-            paths.append(Path(router))
-        return [mark(path) for path in paths]
-
-
-def mark(path: Path) -> tuple[int, int, int]:
-    """Inode, time and size; zeros where it is not there, as while it is being replaced."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+        return [mark(self.path), mark(self.app.state.config.router)]
 
 
 class Supervisor:

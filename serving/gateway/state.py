@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Mark = tuple[int, int, int]
 REDIS_SECONDS = 0.25  # of its timeouts: a slow one is as good as none
 
 
@@ -88,6 +89,7 @@ class State:
     Attributes:
         config: the file.
         prices: of each provider, by its name.
+        router_mark: of the artifact when it was read.
     """
 
     config: GatewayConfig
@@ -101,6 +103,7 @@ class State:
     prices: Mapping[str, Prices]
     redis: "Redis | None"
     lasting: Lasting
+    router_mark: Mark
 
     @property
     def accounts(self) -> Accounts:
@@ -185,7 +188,11 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         RouterModelError: the router, a secret or a place cannot be used; the message says why.
     """
     secrets = config.secrets(os.environ)
-    router = await asyncio.to_thread(load_router, config)
+    seen = mark(config.router)
+    if since and since.config.router == config.router and since.router_mark == seen:
+        router = check_tiers(config, since.planner.router)  # loading takes the core from requests
+    else:
+        router = await asyncio.to_thread(load_router, config)
     explore = config.traffic.explore if config.traffic else 0.0
 
     def kept(part: str, *settings: str) -> Any:
@@ -229,6 +236,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         prices={provider.name: prices_of(provider) for _, provider in config.providers()},
         redis=redis,
         lasting=lasting,
+        router_mark=seen,
     )
 
 
@@ -238,9 +246,22 @@ def words(config: GatewayConfig) -> frozenset[str]:
     return frozenset([*(tier.name for tier in config.tiers), *(named if config.allow_real_models else [])])
 
 
+def mark(path: str | Path) -> Mark:
+    """What tells a changed file: inode, time and size; zeros where none is there, as while it is replaced."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
 def load_router(config: GatewayConfig) -> Router:
     """The router that the file names; raises GatewayConfigError where a tier is none of its ladder."""
-    router = Router.default() if config.router == "default" else Router.load(config.router)
+    return check_tiers(config, Router.default() if config.router == "default" else Router.load(config.router))
+
+
+def check_tiers(config: GatewayConfig, router: Router) -> Router:
+    """The router, where the file's tiers are of its ladder; raises GatewayConfigError."""
     known = router.ladder.names
     tiers = [tier.name for tier in config.tiers]
     if strange := [name for name in tiers if name not in known]:
