@@ -185,6 +185,7 @@ def test_a_client_that_reads_nothing_is_let_go(gateway: Any, upstream: Pretend) 
         for client, more in ((whole, {"n": 16}), (stream, {"stream": True})):  # 10 MB and more
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(CHAT.encode() + body_of({**ASK, **more}))
+        assert established(gateway, whole, stream) > 0
         wait_until(lambda: established(gateway, whole, stream) == 0)
     upstream.behaviour = Behaviour()
     still_answers(gateway)

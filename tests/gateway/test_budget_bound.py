@@ -4,13 +4,9 @@ import contextlib
 import hashlib
 import http.client
 import json
-import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,26 +26,6 @@ def model() -> Pretend:
     model = Pretend(Behaviour(chunks=20, first_byte_seconds=0.02))
     start(model)
     return model
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of the test's own."""
-    found = shutil.which("redis-server")
-    if found is None:
-        pytest.skip("redis-server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with (tmp_path / "redis.log").open("wb") as log, subprocess.Popen([found, *flags], stdout=log) as process:
-        limit = time.monotonic() + PATIENCE
-        while time.monotonic() < limit:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
-        process.kill()
 
 
 def config(model: Pretend, **more: Any) -> dict[str, Any]:
@@ -115,11 +91,11 @@ def paid(served: Any, answers: int) -> tuple[float, float]:
 def test_a_tenants_spend_passes_its_bound_by_one_request_a_worker_at_most(
     serve: Callable[..., Any],
     model: Pretend,
-    redis_url: str,
+    server: Any,
     monkeypatch: pytest.MonkeyPatch,
     workers: int,
 ) -> None:
-    monkeypatch.setenv("BUDGET_REDIS", redis_url)
+    monkeypatch.setenv("BUDGET_REDIS", server.url)
     listen = {"port": 0, "workers": workers}
     served = serve(config(model, listen=listen, redis_url_env="BUDGET_REDIS"))
     spent, one = paid(served, spend_all(served))

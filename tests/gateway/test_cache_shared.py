@@ -2,13 +2,8 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -25,45 +20,6 @@ from router_model.serving.gateway.config import Caches, ExactCache
 
 JSON = [(b"content-type", b"application/json")]
 CALL = Call("chat", b"", {"model": "auto", "messages": []}, Asked("auto"), False, frozenset(), 1, 0)
-
-
-class Server:
-    """A Redis of this test's own, on a free port."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen(
-            [*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.01)
-        raise AssertionError("redis-server did not start")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
-    server = Server(tmp_path)
-    yield server
-    server.kill()
 
 
 class Hand:
@@ -103,7 +59,7 @@ async def keep(cache: Cache, *chunks: bytes) -> None:
     await cache.close()
 
 
-def test_a_replica_gives_what_another_kept(server: Server) -> None:
+def test_a_replica_gives_what_another_kept(server: Any) -> None:
     async def run(cache: Cache, redis: Any, clock: Hand) -> None:
         await keep(cache, b'{"a":', b"1}")
         other = connect(server.url)
@@ -117,7 +73,7 @@ def test_a_replica_gives_what_another_kept(server: Server) -> None:
     with_cache(server.url, run, ttl_seconds=5)
 
 
-def test_a_restart_of_redis_fails_no_request_and_the_cache_comes_back(server: Server) -> None:
+def test_a_restart_of_redis_fails_no_request_and_the_cache_comes_back(server: Any) -> None:
     async def run(cache: Cache, redis: Any, clock: Hand) -> None:
         await keep(cache, b"{}")
         server.kill()
@@ -132,7 +88,7 @@ def test_a_restart_of_redis_fails_no_request_and_the_cache_comes_back(server: Se
     with_cache(server.url, run)
 
 
-def test_a_redis_that_hangs_is_asked_three_times_and_then_left_alone(server: Server) -> None:
+def test_a_redis_that_hangs_is_asked_three_times_and_then_left_alone(server: Any) -> None:
     async def run(cache: Cache, redis: Any, clock: Hand) -> None:
         await keep(cache, b'{"a":1}')
         os.kill(server.process.pid, signal.SIGSTOP)
@@ -163,7 +119,7 @@ def test_a_redis_that_hangs_is_asked_three_times_and_then_left_alone(server: Ser
     with_cache(server.url, run, seconds=0.05)
 
 
-def test_equal_requests_ask_redis_once(server: Server) -> None:
+def test_equal_requests_ask_redis_once(server: Any) -> None:
     async def run(cache: Cache, redis: Any, clock: Hand) -> None:
         await keep(cache, b"{}")
         await redis.config_resetstat()
@@ -192,7 +148,7 @@ GOOD = framed(KEY, Kept(200, tuple(JSON), (b"{}",)))
         framed(KEY, Kept(500, tuple(JSON), (b"{}",))),
     ],
 )
-def test_what_somebody_else_wrote_to_redis_is_no_answer(server: Server, value: bytes) -> None:
+def test_what_somebody_else_wrote_to_redis_is_no_answer(server: Any, value: bytes) -> None:
     async def run(cache: Cache, redis: Any, clock: Hand) -> None:
         await redis.set(PREFIX + KEY, value)
         flight = await cache.look(CALL, "t")
