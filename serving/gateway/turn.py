@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
@@ -66,6 +66,7 @@ class Turn:
     _usage: Usage = NO_TOKENS
     _cost_usd: float = 0.0
     _cached: Cached | None = None
+    _spared_usd: float = 0.0
 
     async def run(self) -> Pieces:
         """The head of the answer, then its body as it comes; close it where the client leaves.
@@ -97,6 +98,9 @@ class Turn:
     async def _kept(self, kept: Kept) -> Pieces:
         """An answer of a cache."""
         self._cached, self._status = kept.source, kept.status
+        if prices := self.state.prices.get(kept.provider):  # of a provider that the file still names
+            encoding = header(kept.headers, b"content-encoding")
+            self._spared_usd = prices.cost_usd(self._usage_of(b"".join(kept.chunks), encoding))
         tier, provider = kept.tier.encode(), kept.provider.encode()
         about = [(b"x-router-tier", tier), (b"x-router-provider", provider), (b"x-router-cost-usd", b"0")]
         yield Head(kept.status, [*kept.headers, *about, (b"x-router-cache", kept.source.encode())])
@@ -145,7 +149,7 @@ class Turn:
             answer.close()
 
     async def _streamed(self, answer: Answer) -> Pieces:
-        encoding = header(answer, b"content-encoding")
+        encoding = header(answer.headers, b"content-encoding")
         counted, events = StreamUsage(self.call.endpoint, encoding), Events()
         yield Head(answer.status, [*answer.headers, *self._about(answer)])
         try:
@@ -171,7 +175,7 @@ class Turn:
             if len(body) > MOST_BUFFERED:
                 raise UpstreamError(f"{answer.provider.name}: its answer is over {MOST_BUFFERED} bytes long")
         if answer.status == 200:
-            self._count(answer, self._usage_of(bytes(body), header(answer, b"content-encoding")))
+            self._count(answer, self._usage_of(bytes(body), header(answer.headers, b"content-encoding")))
             head.append((b"x-router-cost-usd", f"{self._cost_usd:.9f}".encode()))
         yield Head(answer.status, head)
         yield bytes(body)
@@ -232,6 +236,7 @@ class Turn:
             cost_usd=self._cost_usd,
             strongest_usd=state.strongest_usd(self._usage) if decided else None,
             cached=self._cached,
+            spared_usd=self._spared_usd,
             attempts=answer.attempts if answer else 0,
             escalated=escalated,
             explored=bool(plan and plan.explored),
@@ -252,6 +257,6 @@ class Turn:
             state.feedback.remember(entry)
 
 
-def header(answer: Answer, name: bytes) -> str:
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     """A header of an answer; empty where it has none."""
-    return next((value.decode("latin-1") for key, value in answer.headers if key == name), "")
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")
