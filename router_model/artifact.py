@@ -25,7 +25,7 @@ from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.frame import Frame
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
 from router_model.providers import CPU
 from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS

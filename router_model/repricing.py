@@ -6,7 +6,7 @@ from typing import Any
 from router_model.artifact import Manifest
 from router_model.errors import LadderError
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 
 
 def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:

@@ -1,11 +1,9 @@
 """The router: a request in, a decision out."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +11,21 @@ from numpy.typing import NDArray
 from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
-from router_model.errors import ArtifactError, ConfigError, PromptError, RouterModelError, one_line
+from router_model.decision import Decision, Decisions, Offer
+from router_model.errors import (
+    ArtifactError,
+    ConfigError,
+    DialError,
+    PromptError,
+    RouterModelError,
+    one_line,
+)
 from router_model.features import FEATURES, featurize
 from router_model.frame import NOTHING as NO_TOKENS
 from router_model.frame import FramedTokenizer
-from router_model.ladder import Ladder, Tier
-from router_model.policy import OperatingPoint
+from router_model.ladder import Ladder
+from router_model.policy.curve import OperatingPoint
+from router_model.policy.rule import Rule
 from router_model.prompt import Prompt, Request
 from router_model.providers import CPU, choose_providers
 from router_model.repricing import repriced
@@ -31,153 +38,6 @@ BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, f
 FRAMED_BLOCK_IDS = 1
 MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A tier as decisions need it.
-
-    Attributes:
-        tier: the tier.
-        usd_per_character: of the prompt.
-        usd_per_answer: of an answer of the tier's mean length.
-    """
-
-    tier: Tier
-    usd_per_character: float
-    usd_per_answer: float
-
-
-class Decision:
-    """What the router chose for one request, and why: it holds what was computed and derives the rest."""
-
-    # No dataclass: a frozen one takes a microsecond longer to build, a twentieth of a decision.
-    __slots__ = ("_characters", "_chosen", "_offers", "_point", "_sufficiency", "_truncated")
-
-    def __init__(
-        self,
-        offers: Sequence[Offer],
-        chosen: int,
-        sufficiency: Sequence[float],
-        characters: int,
-        truncated: bool,
-        point: OperatingPoint,
-    ) -> None:
-        self._offers = offers
-        self._chosen = chosen
-        self._sufficiency = sufficiency
-        self._characters = characters
-        self._truncated = truncated
-        self._point = point
-
-    @property
-    def tier(self) -> str:
-        """Name of the tier."""
-        return self._offers[self._chosen].tier.name
-
-    @property
-    def model(self) -> str:
-        """The first model of the tier."""
-        return self._offers[self._chosen].tier.models[0]
-
-    @property
-    def sufficiency(self) -> dict[str, float]:
-        """Probability that each tier is sufficient, by name."""
-        return {offer.tier.name: p for offer, p in zip(self._offers, self._sufficiency, strict=True)}
-
-    @property
-    def expected_quality(self) -> float:
-        """Probability that the chosen tier is sufficient."""
-        return self._sufficiency[self._chosen]
-
-    @property
-    def expected_cost_usd(self) -> float:
-        """US dollars that the call is expected to cost, by the text's length and the mean answer's."""
-        offer = self._offers[self._chosen]
-        return self._characters * offer.usd_per_character + offer.usd_per_answer
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the text was longer than the window that the router reads."""
-        return self._truncated
-
-    @property
-    def point(self) -> OperatingPoint:
-        """The operating point that decided, with what it gave on held-out rows."""
-        return self._point
-
-    @property
-    def why(self) -> str:
-        """The reason in one line, for people."""
-        dial = f"{self.point.dial}={self.point.value:g}"
-        if self.point.rule == "fixed":
-            return f"{dial}: {self.point.note or 'a fixed choice of tiers'}"
-        return f"{dial}: best value, with P({self.tier} is sufficient) = {self.expected_quality:.3f}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The decision as plain data, as the command line prints it."""
-        return {
-            "tier": self.tier,
-            "model": self.model,
-            "sufficiency": self.sufficiency,
-            "expected_quality": self.expected_quality,
-            "expected_cost_usd": self.expected_cost_usd,
-            "truncated": self.truncated,
-        }
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Decision):
-            return NotImplemented
-        return (self.to_dict(), self.point) == (other.to_dict(), other.point)
-
-    __hash__ = None  # type: ignore[assignment]  # it compares by what it holds, a dict among it
-
-    def __repr__(self) -> str:
-        return f"<Decision {self.tier} ({self.why})>"
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions(Sequence[Decision]):
-    """The decisions of a batch of N requests as arrays; indexing gives the ``Decision`` of one.
-
-    Attributes:
-        offers: the tiers that ``tier`` counts.
-        tier: int64 [N], position in the ladder.
-        sufficiency: float32 [N, K].
-        characters: int64 [N], length of the texts.
-        truncated: bool [N].
-        point: the operating point that decided.
-    """
-
-    offers: tuple[Offer, ...]
-    tier: NDArray[np.int64]
-    sufficiency: NDArray[np.float32]
-    characters: NDArray[np.int64]
-    truncated: NDArray[np.bool_]
-    point: OperatingPoint
-
-    @property
-    def expected_cost_usd(self) -> NDArray[np.float64]:
-        """float64 [N], as of one ``Decision``."""
-        prices = np.array([(offer.usd_per_character, offer.usd_per_answer) for offer in self.offers])
-        cost: NDArray[np.float64] = self.characters * prices[self.tier, 0] + prices[self.tier, 1]
-        return cost
-
-    def __len__(self) -> int:
-        return len(self.tier)
-
-    def __getitem__(self, position: int) -> Decision:  # type: ignore[override]  # a batch is not sliced
-        return Decision(
-            self.offers,
-            int(self.tier[position]),
-            self.sufficiency[position].tolist(),
-            int(self.characters[position]),
-            bool(self.truncated[position]),
-            self.point,
-        )
-
-    def __iter__(self) -> Iterator[Decision]:
-        return (self[position] for position in range(len(self)))
 
 
 class Router:
@@ -260,7 +120,12 @@ class Router:
         return Router(artifact, providers=[self.provider], threads=self._threads)
 
     def route(
-        self, request: Request, *, quality: float | None = None, budget: float | None = None
+        self,
+        request: Request,
+        *,
+        quality: float | None = None,
+        budget: float | None = None,
+        rule: Rule | None = None,
     ) -> Decision:
         """Choose a tier for a prompt, chat messages, or a request body.
 
@@ -269,13 +134,18 @@ class Router:
             quality: keep this share of the strongest tier's quality at least cost, in (0, 1].
             budget: spend at most this share of the strongest tier's cost at best quality, in (0, 1].
                 With neither, the artifact's own dial.
+            rule: decides in place of the operating curve, and of both dials (policy/rule.py).
 
         Raises:
             PromptError: ``request`` has no known shape.
-            DialError: both dials, or one outside (0, 1].
+            DialError: both dials, or one outside (0, 1], or one beside a rule.
         """
         policy = self.policy
-        point = policy.default if quality is None and budget is None else policy.point(quality, budget)
+        by: OperatingPoint | Rule
+        if quality is None and budget is None:
+            by = policy.default if rule is None else rule
+        else:
+            by = _dialled(policy.point(quality, budget), rule)
         prompt = prompts.read(request)
         ids = self._tokenizer.encode(prompt.text)
         truncated = prompt.characters > len(prompt.text)
@@ -285,11 +155,19 @@ class Router:
         elif not ids.size:
             ids = self._nothing
         sufficiency = self._session.one(ids, featurize(prompt))
-        chosen = policy.choose(sufficiency, point, prompt.text)
-        return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, point)
+        if rule is None:
+            chosen = policy.choose(sufficiency, by, prompt.text)  # type: ignore[arg-type]  # then it is a point
+        else:
+            chosen = rule(sufficiency, [offer.usd(prompt.characters) for offer in self._offers])
+        return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, by)
 
     def route_batch(
-        self, requests: Sequence[Request], *, quality: float | None = None, budget: float | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        quality: float | None = None,
+        budget: float | None = None,
+        rule: Rule | None = None,
     ) -> Decisions:
         """The decisions that ``route`` gives one by one, for many requests at once; raises as it does."""
         read = []
@@ -298,24 +176,38 @@ class Router:
                 read.append(prompts.read(request))
             except PromptError as error:
                 raise PromptError(f"request {position} of the batch: {error}") from None
-        return self.route_prompts(read, quality=quality, budget=budget)
+        return self.route_prompts(read, quality=quality, budget=budget, rule=rule)
 
     def route_prompts(
-        self, read: Sequence[Prompt], *, quality: float | None = None, budget: float | None = None
+        self,
+        read: Sequence[Prompt],
+        *,
+        quality: float | None = None,
+        budget: float | None = None,
+        rule: Rule | None = None,
     ) -> Decisions:
         """As ``route_batch``, for requests that ``router_model.prompt.read`` has read."""
         point = self.policy.point(quality, budget)
+        by = point if rule is None else rule
+        if quality is not None or budget is not None:
+            by = _dialled(point, rule)
         texts = [prompt.text for prompt in read]
         characters = np.array([prompt.characters for prompt in read], np.int64)  # [N]
         shown = np.array([len(text) for text in texts], np.int64)  # [N]
         sufficiency, tokens_over = self._sufficiency(read, texts)
+        if rule is None:
+            tier = self.policy.choose_batch(sufficiency, point, texts)
+        else:
+            usd = [[offer.usd(count) for offer in self._offers] for count in characters.tolist()]
+            chosen = [rule(*row) for row in zip(sufficiency.tolist(), usd, strict=True)]
+            tier = np.array(chosen, np.int64)
         return Decisions(
             offers=self._offers,
-            tier=self.policy.choose_batch(sufficiency, point, texts),
+            tier=tier,
             sufficiency=sufficiency,
             characters=characters,
             truncated=(characters > shown) | tokens_over,
-            point=point,
+            by=by,
         )
 
     def _sufficiency(
@@ -369,3 +261,10 @@ class Router:
                 f"{self.artifact.name}: its probes come out {worst:.4f} from what they must give; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )
+
+
+def _dialled(point: OperatingPoint, rule: Rule | None) -> OperatingPoint:
+    """The point of a dial that was given; raises DialError where a rule was given as well."""
+    if rule is not None:
+        raise DialError("both a dial and a rule were given; give one of them")
+    return point

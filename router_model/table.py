@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from router_model.artifact import Artifact
-from router_model.router import Decision
+from router_model.decision import Decision
 
 PROMPT_COLUMNS = 56
 SHOWN = {"quality": (0.8, 0.9, 0.95, 0.98, 1.0), "budget": (0.1, 0.25, 0.5, 0.75)}

@@ -49,7 +49,7 @@ class TierClassifier:
             raise ConfigError(
                 f"names: the router's tier {missing[0]!r} has none; name all of {', '.join(tiers)}"
             )
-        self._dial = {"quality": quality, "budget": budget}
+        self._quality, self._budget = quality, budget
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TierClassifier":
         """Itself, which never changes: LiteLLM copies its settings, and a session cannot be copied."""
@@ -58,7 +58,9 @@ class TierClassifier:
     async def classify(self, context: Context) -> str | None:
         """The tier's name, or None for messages of no known shape, so that LiteLLM's own fallback decides."""
         try:
-            decision = self.router.route(list(context.structured_messages), **self._dial)
+            decision = self.router.route(
+                list(context.structured_messages), quality=self._quality, budget=self._budget
+            )
         except PromptError:
             return None
         return self.names[decision.tier]

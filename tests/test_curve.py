@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model.errors import DataError
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.curve import (
     BUDGETS,
     QUALITIES,

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from router_model.cli import main
 from router_model.errors import DataError, DialError
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.training.evaluation.flips import EDITS, flips
 from router_model.training.evaluation.table import render_flips

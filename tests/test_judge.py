@@ -9,7 +9,7 @@ import pytest
 from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 from router_model.training.evaluation.judge import DIALS, Evaluation, Judged, judge
 from router_model.training.evaluation.table import render
 

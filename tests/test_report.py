@@ -16,7 +16,7 @@ from router_model.data.readers import read_records
 from router_model.errors import FileError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.advice import Advice, advise

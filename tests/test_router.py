@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from router_model import tokens
 from router_model.artifact import SEAL_BYTES, Artifact, Manifest, seal
+from router_model.decision import Decision
 from router_model.errors import ArtifactError, DialError, FileError, PromptError, TokenizerError
 from router_model.prompt import read
-from router_model.router import Decision, Router
+from router_model.router import Router
 from router_model.wire import metadata_entry
 
 WORDS = "hello thanks weather joke please prove theorem lemma integral draft table the for near river".split()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from router_model.data.labels import Labels
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.curve import penalty_grid
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.sweep import Sweep, sweep

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from router_model.data.split import folds
 from router_model.errors import DataError
-from router_model.policy import TOLERANCE, Dial, OperatingPoint
+from router_model.policy.curve import TOLERANCE, Dial, OperatingPoint
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.means import Means

@@ -15,7 +15,7 @@ from router_model.data.readers import Reading
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder
-from router_model.policy import Dial
+from router_model.policy.curve import Dial
 from router_model.router import Router
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.encoders.static import Static

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 from router_model import prompt as prompts
 from router_model import tokens
+from router_model.decision import Decision
 from router_model.features import featurize
 from router_model.prompt import Request
-from router_model.router import Decision, Router
+from router_model.router import Router
 
 STAGES = ("read", "tokens", "features", "graph", "policy and decision")
 

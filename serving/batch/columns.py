@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from router_model.decision import Decisions
 from router_model.errors import ConfigError, DataError, RecordError, one_line
-from router_model.router import Decisions
 from router_model.serving.batch.blocks import Block, Objects
 
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}  # of JSON's values; all else is text

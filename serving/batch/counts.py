@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.decision import Decisions
 from router_model.errors import FileError
-from router_model.router import Decisions
 from router_model.serving.batch.logged import Column, Groups, days, groups, paid_usd
 from router_model.serving.batch.totals import MEASURES, PAID, Grouped, Totals
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
+from router_model.decision import Decisions
 from router_model.errors import ConfigError
-from router_model.router import Decisions
 from router_model.serving.batch.blocks import Block
 from router_model.serving.batch.columns import Columns
 

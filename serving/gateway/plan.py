@@ -4,9 +4,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
-from router_model.policy import OperatingPoint
-from router_model.router import Decision, Router
+from router_model.policy.curve import OperatingPoint
+from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config import Dial
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from router_model.data.labels import Labels
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 from router_model.training.evaluation.bootstrap import Interval
 from router_model.training.evaluation.choices import Choices
 from router_model.training.evaluation.hull import Hull

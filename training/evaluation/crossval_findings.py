@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.config import TrainConfig
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.bootstrap import Bootstrap

@@ -15,7 +15,7 @@ from router_model.data.records import Record
 from router_model.errors import ConfigError, LadderError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
-from router_model.policy import Policy
+from router_model.policy.curve import Policy
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.evaluation.bootstrap import Bootstrap

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from router_model.artifact import Manifest
 from router_model.data.records import Record
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.evaluation.compare import Comparison
 from router_model.training.evaluation.controls import Control
 from router_model.training.evaluation.judge import Evaluation, Judged

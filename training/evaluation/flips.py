@@ -108,7 +108,7 @@ def flips(
     if not texts:
         raise DataError("no request is a plain string, and conversations are not edited; give some prompts")
     before = router.route_batch(texts, quality=quality, budget=budget)
-    point, tiers = before.point, len(router.ladder)
+    point, tiers = router.policy.point(quality, budget), len(router.ladder)
     edits = []
     for name, edit in EDITS.items():
         chance = np.random.default_rng(seed)

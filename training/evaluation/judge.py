@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from router_model.data.labels import Labels
 from router_model.errors import DataError
 from router_model.ladder import Ladder
-from router_model.policy import Dial, OperatingPoint, Policy
+from router_model.policy.curve import Dial, OperatingPoint, Policy
 from router_model.training.evaluation.aiq import Aiq, aiq
 from router_model.training.evaluation.bootstrap import Bootstrap, Interval
 from router_model.training.evaluation.means import Means

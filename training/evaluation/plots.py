@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 from router_model.training.evaluation.hull import Hull
 from router_model.training.evaluation.judge import ConstantTier
 from router_model.training.evaluation.sweep import Sweep

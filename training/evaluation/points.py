@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.data.labels import Labels
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.evaluation.bootstrap import Bootstrap
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from router_model.markup import (
     short,
     table,
 )
-from router_model.policy import OperatingPoint, Policy
+from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.evaluation import comparison_table, plots
 from router_model.training.evaluation.advice import advise, usd
 from router_model.training.evaluation.bootstrap import Bootstrap

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from router_model.artifact import Manifest
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 
 
 @dataclass(frozen=True)

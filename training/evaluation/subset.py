@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from router_model.artifact import Manifest
 from router_model.ladder import Ladder
-from router_model.policy import OperatingPoint
+from router_model.policy.curve import OperatingPoint
 
 
 def on_tiers(manifest: Manifest, ladder: Ladder) -> tuple[Manifest, NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model.errors import DialError
-from router_model.policy import Dial, OperatingPoint, Policy, Rule
+from router_model.policy.curve import Dial, OperatingPoint, Policy, Rule
 from router_model.router import Router
 
 COST = (0.1, 0.4, 1.0)

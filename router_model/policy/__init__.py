@@ -1,0 +1,1 @@
+"""What turns probabilities and prices into a tier."""
