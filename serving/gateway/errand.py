@@ -12,6 +12,7 @@ from router_model.serving.gateway.passage import Passage
 from router_model.serving.gateway.pool import Reply
 from router_model.serving.gateway.provider import Trip, Upstream
 from router_model.serving.gateway.retry import ELSEWHERE, FAULTS, error_event, jitter, retry_after
+from router_model.serving.gateway.within import Within
 
 # The request that sees whether a provider has recovered is a client's: after so long another is asked too.
 PROBE_HEDGE_SECONDS = 2.0
@@ -180,7 +181,7 @@ class Errand:
         limit = min(self.retry.first_byte_seconds, self.deadline - trip.begun)
         body: Passage | None = None
         try:
-            async with asyncio.timeout(limit):
+            with Within(limit):
                 reply = await upstream.speaker.ask(self.call)
                 body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
                 answer = _answer(reply, body, trip)
