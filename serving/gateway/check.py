@@ -70,6 +70,11 @@ def check(path: Path) -> Checked:
     return Checked(str(path), router.artifact.name, tuple(rows), tuple(warnings(config)))
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def warnings(config: GatewayConfig) -> list[str]:
     """What a file says that is seldom meant."""
     found = []
@@ -78,6 +83,11 @@ def warnings(config: GatewayConfig) -> list[str]:
     for _, provider in config.providers():
         if provider.base_url.startswith("http://") and provider.api_key_env:
             found.append(f"provider {provider.name!r}: its key goes over http:// in the clear; use https://")
+    if config.listen.busy_polling_ms and config.listen.workers >= cores():
+        found.append(
+            f"listen.busy_polling_ms with a worker for each of {cores()} cores: nothing is left for all else "
+            "that runs here; give fewer workers, or leave it at 0"
+        )
     if config.traffic is None:
         found.append("no traffic log: nothing is kept to learn from; give 'traffic'")
     return found

@@ -64,6 +64,8 @@ FAMILIES = _of(
     ("refused_total", "counter", "Requests refused before a call.", ("reason",)),
     ("attempts_failed_total", "counter", "Calls that failed by the provider's fault.", ("provider",)),
     ("feedback_total", "counter", "Outcomes told for earlier requests.", ("tier", "outcome")),
+    ("connections", "gauge", "Connections of clients that are open now."),
+    ("connections_refused_total", "counter", "Connections refused because too many were open."),
     ("in_flight", "gauge", "Requests at upstreams now.", ("tier",)),
     ("waiting", "gauge", "Requests that wait for room now.", ("tier",)),
     ("breaker_open", "gauge", "1 where a worker leaves the provider alone.", ("provider",), (), "max"),

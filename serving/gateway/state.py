@@ -70,6 +70,7 @@ class Lasting:
         self.metrics = Metrics()
         self.feedback = Feedback()
         self.measure: Callable[[], None] = lambda: None  # sets what is not counted as it happens
+        self.connections: Callable[[], int] = lambda: 0  # of clients, open now
         self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
     def snapshot(self) -> dict[str, Any]:
@@ -153,6 +154,7 @@ class State:
     def measure(self) -> None:
         """Set the metrics that tell of now, and those that are counted elsewhere."""
         metrics = self.metrics
+        metrics.set("connections", to=self.lasting.connections())
         for tier, running in self.capacity.running.items():
             metrics.set("in_flight", tier, to=running)
             metrics.set("waiting", tier, to=self.capacity.waiting[tier])
