@@ -7,8 +7,8 @@ share the last. Prompts are those of the starter corpus. Measured are
 
 - ``added``: latency at a fixed rate, each request sent when it is due, less that of a direct call at the same
   rate. Rounds of both alternate, so that a busy moment of the machine falls on both;
-- ``added_busy_polling``: the same, in the same rounds, of a second gateway on the same core, whose worker does
-  not sleep for ``--busy-polling-ms`` after bytes came or went. The first one is as it is without a file's wish;
+- ``added_busy_polling``: the same, in the same rounds, of a second gateway on the same core, whose worker
+  does not sleep for ``--busy-polling-ms`` after bytes came or went. The first is as it is by default;
 - ``core``: the share of a core that either takes at some rates;
 - ``most``: requests a second by ``wrk`` over 16 connections, with the processor time that one takes;
 - ``chunk``: what a further chunk of a stream takes, from streams of 50 and of 2 chunks: the latency that it

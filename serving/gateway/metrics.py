@@ -4,6 +4,8 @@ Each app has its own; nothing is global. A worker counts in its own memory, and 
 over the snapshots of all workers (`siblings.py`).
 """
 
+import logging
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from router_model.errors import one_line
 from router_model.serving.gateway.accounts import Entry
+
+logger = logging.getLogger(__name__)
 
 MOST_SERIES = 1000  # of one family; more are counted as one whose labels are all OTHERS
 OTHERS = "(others)"
@@ -98,6 +103,7 @@ class Metrics:
     def __init__(self, families: Mapping[str, Family] = FAMILIES) -> None:
         self._families = families
         self._values = {name: _Series() for name in families}
+        self._complained = False
 
     def count(self, family: str, *labels: str, by: float = 1.0) -> None:
         """Add to a counter, or to a gauge."""
@@ -162,13 +168,16 @@ class Metrics:
     def text(self, others: Iterable[Any] = ()) -> bytes:
         """What is scraped: this worker's values and those of the snapshots of others.
 
-        A snapshot that is none is left out, and so is a row of a family that is not known.
+        A snapshot that is none is left out, which the log says once; so is a row of a family that is not known.
         """
         sums: dict[str, dict[Labels, list[float]]] = {name: {} for name in self._families}
         for snapshot in (self.snapshot(), *others):
             try:
                 rows = msgspec.convert(snapshot, list[Row])
-            except msgspec.ValidationError:
+            except msgspec.ValidationError as error:
+                if not self._complained:
+                    logger.error("metrics: what a worker counted cannot be read, and is left out: %s", one_line(error))
+                self._complained = True
                 continue
             for name, labels, values in rows:
                 if (family := self._families.get(name)) and _fits(family, labels, values):
@@ -223,4 +232,6 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,24 @@ def test_a_snapshot_that_is_none_changes_nothing(snapshot: Any) -> None:
     metrics = Metrics()
     metrics.count("refused_total", "a")
     assert metrics.text([snapshot]) == metrics.text()
+
+
+def test_a_snapshot_that_cannot_be_read_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.text([[["refused_total", ["a"], ["1"]]], metrics.snapshot()])
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "`float`" in caplog.text
+
+
+def test_a_number_without_end_does_not_break_the_page() -> None:
+    metrics = Metrics()
+    for tier, number in (("a", math.inf), ("b", -math.inf), ("c", math.nan)):
+        metrics.set("in_flight", tier, to=number)
+    text = metrics.text()
+    assert value(text, "router_in_flight", tier="a") == math.inf
+    assert value(text, "router_in_flight", tier="b") == -math.inf
+    assert math.isnan(value(text, "router_in_flight", tier="c"))
 
 
 def test_two_workers_see_each_other_through_a_folder_and_a_dead_one_stays(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from router_model.serving.gateway.check import warnings
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.poll import Poll
 from router_model.serving.gateway.pretend import Behaviour, Pretend, start
 
@@ -81,6 +83,17 @@ def test_a_worker_sleeps_where_nothing_comes(
     limit = time.monotonic() + PATIENCE
     while awake(gateway.process.pid) > 0.2:
         assert time.monotonic() < limit
+
+
+@pytest.mark.parametrize(("workers", "busy_polling_ms", "warned"), [(2, 5, True), (1, 5, False), (2, 0, False)])
+def test_a_worker_for_each_core_that_never_sleeps_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, model: Pretend, workers: int, busy_polling_ms: float, warned: bool
+) -> None:
+    monkeypatch.setattr("router_model.serving.gateway.check.cores", lambda: 2)
+    file = config(model, busy_polling_ms)
+    file["listen"]["workers"] = workers
+    told = "\n".join(warnings(GatewayConfig.from_dict(file)))
+    assert ("busy_polling_ms" in told) is warned
 
 
 def looking(seconds: float, meanwhile: Callable[[], Any]) -> tuple[Any, int]:
