@@ -17,6 +17,7 @@ from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.provider import USUAL_OUTPUT, Mean, Upstream
+from router_model.serving.gateway.waste import Waste
 
 MOST_WARM_UPS = 16  # at once, to one provider
 
@@ -106,7 +107,13 @@ class Dispatch:
         return [u.provider for u in self._tiers.get(tier, ()) if u.takes(call)]
 
     async def send(
-        self, call: Call, tiers: Sequence[str], *, deadline: float, provider: str | None = None
+        self,
+        call: Call,
+        tiers: Sequence[str],
+        *,
+        deadline: float,
+        provider: str | None = None,
+        wasted: Callable[[Waste], None] = lambda waste: None,
     ) -> Answer:
         """Have a call answered.
 
@@ -117,6 +124,7 @@ class Dispatch:
             deadline: by the clock (``time.monotonic`` unless told otherwise), when the whole answer has to
                 have gone.
             provider: only those of this name, or of this model.
+            wasted: told of calls that were paid and whose answer was thrown away, before this returns.
 
         Returns:
             The answer whose first piece is here, or all of it where it is no stream and at most 4 MiB. Its
@@ -128,7 +136,7 @@ class Dispatch:
         """
         ways = self._ways(call, tiers, provider)
         self._forecasts[ways[0][0].tier].add()
-        return await Errand(call, ways, self.config.retry, deadline, self._clock).run()
+        return await Errand(call, ways, self.config.retry, deadline, self._clock, wasted).run()
 
     def _ways(self, call: Call, tiers: Iterable[str], name: str | None) -> list[list[Upstream]]:
         ways = []

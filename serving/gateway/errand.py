@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer
+from router_model.serving.gateway.attempt import Attempt
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.passage import Passage
 from router_model.serving.gateway.pool import Reply
 from router_model.serving.gateway.provider import Trip, Upstream
 from router_model.serving.gateway.retry import ELSEWHERE, FAULTS, error_event, jitter, retry_after
+from router_model.serving.gateway.waste import Waste
 from router_model.serving.gateway.within import Within
 
 # The request that sees whether a provider has recovered is a client's: after so long another is asked too.
@@ -37,6 +39,7 @@ class Errand:
         retry: of the file.
         deadline: by the clock.
         clock: seconds that only grow.
+        wasted: told of calls that were paid and whose answer was thrown away, before ``run`` is over.
     """
 
     def __init__(
@@ -46,13 +49,15 @@ class Errand:
         retry: Retry,
         deadline: float,
         clock: Callable[[], float],
+        wasted: Callable[[Waste], None],
     ) -> None:
         self.call = call
         self.ways = ways
         self.retry = retry
         self.deadline = deadline
         self.clock = clock
-        self._begun = clock()
+        self.wasted = wasted
+        self._since = clock()
         self._asked: set[str] = set()  # in this round
         self._round = 0
         self._attempts = 0
@@ -138,29 +143,34 @@ class Errand:
         if hedge is None and upstream.doubtful:
             hedge = PROBE_HEDGE_SECONDS
         if hedge is None or self._attempts + 1 >= self.retry.attempts:
-            return await self._ask(upstream)
+            return await self._ask(Attempt(upstream, self.call))
         return await self._hedged(upstream, hedge)
 
     async def _hedged(self, upstream: Upstream, seconds: float) -> Answer:
         """The answer of whoever is first: of this one, or of another of its tier asked a little later."""
-        tasks = {asyncio.create_task(self._ask(upstream))}
+        tasks = dict([self._begun(upstream)])
         try:
             done, _ = await asyncio.wait(tasks, timeout=seconds)
             way = next(way for way in self.ways if upstream in way)
             other = None if done else self._next([way])
             if other is not None:
-                tasks.add(asyncio.create_task(self._ask(other)))
+                tasks |= [self._begun(other)]
             return await self._first(tasks)
         finally:
-            for task in tasks:
+            for task, attempt in tasks.items():
+                self._throw_away(attempt, left=True)
                 task.cancel()
                 task.add_done_callback(_let_go)
 
-    async def _first(self, tasks: "set[asyncio.Task[Answer]]") -> Answer:
+    def _begun(self, upstream: Upstream) -> "tuple[asyncio.Task[Answer], Attempt]":
+        attempt = Attempt(upstream, self.call)
+        return asyncio.create_task(self._ask(attempt)), attempt
+
+    async def _first(self, tasks: "dict[asyncio.Task[Answer], Attempt]") -> Answer:
         while True:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             task = done.pop()
-            tasks.discard(task)
+            del tasks[task]
             try:
                 return task.result()
             except Failure as failure:
@@ -168,12 +178,13 @@ class Errand:
                     raise
                 self._failed(failure)
 
-    async def _ask(self, upstream: Upstream) -> Answer:
+    async def _ask(self, attempt: Attempt) -> Answer:
         """One call to one upstream.
 
         Raises:
             Failure: somebody else should be asked.
         """
+        upstream = attempt.upstream
         self._asked.add(upstream.provider.name)
         self._attempts += 1
         self._paused = 0.0
@@ -183,7 +194,7 @@ class Errand:
         try:
             with Within(limit):
                 reply = await upstream.speaker.ask(self.call)
-                body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
+                attempt.body = body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
                 answer = _answer(reply, body, trip)
                 words = _judge(trip, reply)
                 head = await body.first()
@@ -196,18 +207,25 @@ class Errand:
                 trip.failure()
         except TimeoutError:
             # A provider is to blame where it had time: half of what the file, or the client's request, gives.
-            fair = min(self.retry.first_byte_seconds, self.deadline - self._begun) / 2
+            fair = min(self.retry.first_byte_seconds, self.deadline - self._since) / 2
+            self._throw_away(attempt, left=True)
             _drop(body, trip.failure if limit >= fair else trip.leave)
             raise Failure(f"{upstream.provider.name}: no answer in {limit:.3g} s", late=True) from None
         except UpstreamError as e:
+            self._throw_away(attempt, left=False)
             _drop(body, trip.failure)
             raise Failure(str(e)) from None
         except BaseException:
+            self._throw_away(attempt, left=True)
             _drop(body, trip.leave)
             raise
         if words:
             raise Failure(f"{upstream.provider.name}: {words}", answer)
         return answer
+
+    def _throw_away(self, attempt: Attempt, *, left: bool) -> None:
+        if waste := attempt.waste(left=left):
+            self.wasted(waste)
 
     def _refusal(self) -> RequestError:
         if self._failures:

@@ -61,7 +61,8 @@ FAMILIES = _of(
     ("decision_seconds", "histogram", "What the router takes to decide.", (), MICROSECONDS),
     ("tokens_total", "counter", "Tokens of answers that were paid.", ("tier", "kind")),
     ("paid_usd_total", "counter", "US dollars paid, wasted ones too.", ("tier", "tenant")),
-    ("wasted_usd_total", "counter", "US dollars paid for answers that were thrown away.", ("tier",)),
+    ("wasted_usd_total", "counter", "US dollars paid for answers that were thrown away.",
+     ("tier", "provider", "estimated")),
     ("saved_usd", "gauge", "Estimate of US dollars saved against the strongest tier alone.", ("tenant",)),
     ("cache_spared_usd_total", "counter", "US dollars that answers of the cache had cost.", ("tenant",)),
     ("explored_total", "counter", "Requests whose tier was drawn at random.", ("tier",)),
@@ -145,10 +146,12 @@ class Metrics:
                 self.count("tokens_total", tier, "written", by=usage.written)
             if usage.reasoning:
                 self.count("tokens_total", tier, "reasoning", by=usage.reasoning)
-        self.count("paid_usd_total", tier, tenant, by=entry.cost_usd + entry.wasted_usd)
+        self.count("paid_usd_total", tier, tenant, by=entry.cost_usd)
         self.count("saved_usd", tenant, by=entry.saved_usd)
-        if entry.wasted_usd:
-            self.count("wasted_usd_total", tier, by=entry.wasted_usd)
+        for waste in entry.wasted:
+            self.count("paid_usd_total", waste.tier, tenant, by=waste.usd)
+            estimated = str(waste.estimated).lower()
+            self.count("wasted_usd_total", waste.tier, waste.provider, estimated, by=waste.usd)
         if entry.cached:
             self.count("cache_spared_usd_total", tenant, by=entry.spared_usd)
         if entry.explored:
@@ -168,7 +171,7 @@ class Metrics:
     def text(self, others: Iterable[Any] = ()) -> bytes:
         """What is scraped: this worker's values and those of the snapshots of others.
 
-        A snapshot that is none is left out, which the log says once; so is a row of a family that is not known.
+        A snapshot that is none is left out, which the log says once, and so is a row of an unknown family.
         """
         sums: dict[str, dict[Labels, list[float]]] = {name: {} for name in self._families}
         for snapshot in (self.snapshot(), *others):
@@ -176,7 +179,9 @@ class Metrics:
                 rows = msgspec.convert(snapshot, list[Row])
             except msgspec.ValidationError as error:
                 if not self._complained:
-                    logger.error("metrics: what a worker counted cannot be read, and is left out: %s", one_line(error))
+                    logger.error(
+                        "metrics: what a worker counted cannot be read, and is left out: %s", one_line(error)
+                    )
                 self._complained = True
                 continue
             for name, labels, values in rows:

@@ -19,6 +19,7 @@ from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
+from router_model.serving.gateway.waste import Waste
 
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
@@ -67,6 +68,7 @@ class Turn:
     _cost_usd: float = 0.0
     _cached: Cached | None = None
     _spared_usd: float = 0.0
+    _wasted: list[Waste] = field(default_factory=list)
 
     async def run(self) -> Pieces:
         """The head of the answer, then its body as it comes; close it where the client leaves.
@@ -121,7 +123,7 @@ class Turn:
                     async for piece in pieces:
                         yield piece
             finally:
-                await room.settle(self._cost_usd)
+                await room.settle(self._cost_usd + sum(waste.usd for waste in self._wasted))
 
     def _planned(self, able: list[str], lowered: float) -> Plan:
         began = time.perf_counter()
@@ -133,7 +135,7 @@ class Turn:
     async def _sent(self, plan: Plan, flight: Flight | None) -> Pieces:
         deadline = time.monotonic() + self.state.config.limits.request_seconds
         answer = await self.state.dispatch.send(
-            self.call, plan.tiers, provider=plan.provider, deadline=deadline
+            self.call, plan.tiers, provider=plan.provider, deadline=deadline, wasted=self._wasted.append
         )
         self._answer, self._status = answer, answer.status
         try:
@@ -237,6 +239,7 @@ class Turn:
             strongest_usd=state.strongest_usd(self._usage) if decided else None,
             cached=self._cached,
             spared_usd=self._spared_usd,
+            wasted=tuple(self._wasted),
             attempts=answer.attempts if answer else 0,
             escalated=escalated,
             explored=bool(plan and plan.explored),

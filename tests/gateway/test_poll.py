@@ -85,7 +85,9 @@ def test_a_worker_sleeps_where_nothing_comes(
         assert time.monotonic() < limit
 
 
-@pytest.mark.parametrize(("workers", "busy_polling_ms", "warned"), [(2, 5, True), (1, 5, False), (2, 0, False)])
+@pytest.mark.parametrize(
+    ("workers", "busy_polling_ms", "warned"), [(2, 5, True), (1, 5, False), (2, 0, False)]
+)
 def test_a_worker_for_each_core_that_never_sleeps_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, model: Pretend, workers: int, busy_polling_ms: float, warned: bool
 ) -> None:
