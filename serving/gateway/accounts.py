@@ -5,10 +5,10 @@ same tokens at its own prices, and nobody knows how long its answers would have 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from router_model.serving.gateway.call import Endpoint
 from router_model.serving.gateway.keys import Caller
@@ -27,8 +27,7 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, gc=False):
     """One request that was answered or failed.
 
     Attributes:
@@ -102,7 +101,7 @@ class Entry:
         return self.strongest_usd - self.cost_usd - self.wasted_usd
 
 
-class Total(msgspec.Struct):
+class Total(Struct):
     """Sums over entries; tokens, and US dollars where the name says so.
 
     ``paid_usd`` holds ``wasted_usd``, and that ``wasted_estimated_usd``, of which the providers told nothing;
@@ -159,7 +158,7 @@ class Total(msgspec.Struct):
 Place = tuple[str, str, str, str]  # names in the order of TABLES
 
 
-class _Snapshot(msgspec.Struct):
+class _Snapshot(Struct):
     started: float
     rows: list[tuple[Place, Total]]
 

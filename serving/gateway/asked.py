@@ -1,8 +1,9 @@
 """What the value of ``model`` asks for: the router with a dial, a tier, or a model by its name."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from router_model.errors import RequestError
 
@@ -11,8 +12,7 @@ FRACTION = re.compile(r"[0-9]{0,4}\.?[0-9]{1,17}")
 WORDS = "'auto', 'auto:quality=0.97', 'auto:budget=0.4', 'tier:NAME' or a model's name"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, gc=False):
     """What the value of ``model`` asks for.
 
     Attributes:

@@ -4,6 +4,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
@@ -14,8 +16,7 @@ from router_model.serving.gateway.config.dial import Dial
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, gc=False):
     """What is done with one request.
 
     Attributes:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.accounts import Cached, Entry
 from router_model.serving.gateway.answer import Answer
@@ -28,8 +30,7 @@ BROKEN = 502
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True, gc=False):
     """The start of an answer: status and headers."""
 
     status: int

@@ -1,10 +1,9 @@
 """Calls that were paid and whose answers nobody got."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Waste:
+class Waste(Struct, frozen=True, gc=False):
     """A call that was paid, or is taken to have been, and whose answer was thrown away.
 
     Attributes:

@@ -1,12 +1,12 @@
 """Sums over entries: what was paid, what was saved, and what may not be claimed."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.serving.gateway.accounts import Accounts, Entry
 from router_model.serving.gateway.keys import OPEN, Caller

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.asked import Asked
@@ -204,7 +204,7 @@ def test_of_two_that_answer_at_once_one_is_let_go_of() -> None:
     asyncio.run(run())
 
 
-# --- what calls cost whose answers nobody got: 10 input tokens, of the first provider at 1 US dollar a million
+# --- what calls cost whose answers nobody got: 10 input tokens, at 1 US dollar a million of the first one
 
 TOLD = [b'{"choices": [], "usage": {"prompt_tokens": 12, ', b'"completion_tokens": 30}}']
 LIKELY = 10 + 256  # tokens: the input, and an answer of the usual length

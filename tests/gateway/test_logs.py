@@ -4,12 +4,12 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.keys import Caller, fresh_key
