@@ -16,11 +16,13 @@ class Attempt:
     Attributes:
         upstream: who is asked.
         call: what.
+        admitted: what ``Upstream.admit`` gave for it.
         body: of the answer, once its head has come.
     """
 
     upstream: Upstream
     call: Call
+    admitted: int = 0
     body: Passage | None = None
     _told: bool = False
 

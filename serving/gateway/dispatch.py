@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import ceil
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.answer import Answer
@@ -18,6 +18,9 @@ from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.provider import USUAL_OUTPUT, Mean, Upstream
 from router_model.serving.gateway.waste import Waste
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 MOST_WARM_UPS = 16  # at once, to one provider
 
@@ -36,6 +39,7 @@ class Dispatch:
             ``base_url`` stayed go on.
         prices: of a provider.
         clock: seconds that only grow.
+        redis: keeps the providers' limits a minute for all workers and replicas.
 
     Attributes:
         upstreams: by the provider's name.
@@ -50,6 +54,7 @@ class Dispatch:
         *,
         prices: Callable[[Provider], Prices] = prices_of,
         clock: Callable[[], float] = monotonic,
+        redis: "Redis | None" = None,
     ) -> None:
         self.config = config
         self.upstreams: dict[str, Upstream] = {}
@@ -70,7 +75,7 @@ class Dispatch:
                 if same is not None and same.provider.base_url != p.base_url:
                     same = None
                 speaker = _speaker(p, secrets.get(p.name), self._pool, config.retry)
-                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same)
+                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same, redis)
                 self.upstreams[p.name] = upstream
                 self._tiers[tier.name].append(upstream)
 

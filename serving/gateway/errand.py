@@ -87,8 +87,11 @@ class Errand:
         while self._attempts < self.retry.attempts:
             upstream = self._next(self.ways)
             if upstream is not None:
+                attempt = await self._admitted(upstream)
+                if attempt is None:  # then it says how long to wait, and is not the next one again
+                    continue
                 try:
-                    return await self._try(upstream)
+                    return await self._try(attempt)
                 except Failure as failure:
                     self._failed(failure)
             elif not await self._pause():
@@ -138,33 +141,36 @@ class Errand:
             self._last.close()
         self._last = answer
 
-    async def _try(self, upstream: Upstream) -> Answer:
+    async def _admitted(self, upstream: Upstream) -> Attempt | None:
+        """A call that may go there; None where others have used up its limits."""
+        if upstream.quota is None:
+            return Attempt(upstream, self.call)
+        admitted = await upstream.admit(self.call)
+        return None if admitted is None else Attempt(upstream, self.call, admitted)
+
+    async def _try(self, attempt: Attempt) -> Answer:
         hedge = self.retry.hedge_after_seconds
-        if hedge is None and upstream.doubtful:
+        if hedge is None and attempt.upstream.doubtful:
             hedge = PROBE_HEDGE_SECONDS
         if hedge is None or self._attempts + 1 >= self.retry.attempts:
-            return await self._ask(Attempt(upstream, self.call))
-        return await self._hedged(upstream, hedge)
+            return await self._ask(attempt)
+        return await self._hedged(attempt, hedge)
 
-    async def _hedged(self, upstream: Upstream, seconds: float) -> Answer:
+    async def _hedged(self, first: Attempt, seconds: float) -> Answer:
         """The answer of whoever is first: of this one, or of another of its tier asked a little later."""
-        tasks = dict([self._begun(upstream)])
+        tasks = {asyncio.create_task(self._ask(first)): first}
         try:
             done, _ = await asyncio.wait(tasks, timeout=seconds)
-            way = next(way for way in self.ways if upstream in way)
+            way = next(way for way in self.ways if first.upstream in way)
             other = None if done else self._next([way])
-            if other is not None:
-                tasks |= [self._begun(other)]
+            if other is not None and (second := await self._admitted(other)):
+                tasks[asyncio.create_task(self._ask(second))] = second
             return await self._first(tasks)
         finally:
             for task, attempt in tasks.items():
                 self._throw_away(attempt, left=True)
                 task.cancel()
                 task.add_done_callback(_let_go)
-
-    def _begun(self, upstream: Upstream) -> "tuple[asyncio.Task[Answer], Attempt]":
-        attempt = Attempt(upstream, self.call)
-        return asyncio.create_task(self._ask(attempt)), attempt
 
     async def _first(self, tasks: "dict[asyncio.Task[Answer], Attempt]") -> Answer:
         while True:
@@ -188,7 +194,7 @@ class Errand:
         self._asked.add(upstream.provider.name)
         self._attempts += 1
         self._paused = 0.0
-        trip = upstream.begin(self.call)
+        trip = upstream.begin(self.call, attempt.admitted)
         limit = min(self.retry.first_byte_seconds, self.deadline - trip.begun)
         body: Passage | None = None
         try:

@@ -218,7 +218,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         kept_words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
         traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
-    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
+    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of, redis=redis)
     planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
     # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
