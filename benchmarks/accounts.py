@@ -20,7 +20,9 @@ from router_model.data.privacy.redaction import redact
 from router_model.serving.gateway.accounts import Accounts, Entry
 from router_model.serving.gateway.budgets import Budgets
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Budget, Key, Traffic
+from router_model.serving.gateway.config.budget import Budget
+from router_model.serving.gateway.config.key import Key
+from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.keys import Keys, fresh_key
 from router_model.serving.gateway.logs import log_entry, log_to
 from router_model.serving.gateway.metrics import Metrics

@@ -38,7 +38,7 @@ from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.question import Question as Asked
 from router_model.serving.gateway.cache.sameness import Marks
 from router_model.serving.gateway.cache.semantic import Semantic
-from router_model.serving.gateway.config import SemanticCache
+from router_model.serving.gateway.config.cache import SemanticCache
 from router_model.session import Session
 
 BOUNDS = (0.01, 0.02, 0.05)

@@ -30,7 +30,7 @@ def key(name: str, tenant: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """
     import msgspec
 
-    from router_model.serving.gateway.config import Key
+    from router_model.serving.gateway.config.key import Key
     from router_model.serving.gateway.keys import fresh_key
 
     fresh, sha256 = fresh_key()

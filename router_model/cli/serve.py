@@ -43,7 +43,7 @@ def _private(config_path: Path) -> "Private":
     """How the traffic log keeps prompts: without secrets, or as hashes by a key of this gateway."""
     from router_model.data.privacy.hashing import HASH_KEY, read_hash_key
     from router_model.data.privacy.redaction import redact
-    from router_model.serving.gateway.config import GatewayConfig
+    from router_model.serving.gateway.config.config import GatewayConfig
     from router_model.serving.gateway.state import Private
 
     traffic = GatewayConfig.read(config_path).traffic

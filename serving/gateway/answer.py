@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from router_model.serving.gateway.config import Provider
+from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.usage import Usage
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from router_model.errors import RequestError, one_line
-from router_model.serving.gateway.config import Limits
+from router_model.serving.gateway.config.limits import Limits
 
 MAX_VALUES = 1 << 20  # one of 2 bytes can cost 60 of memory once it is parsed
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from router_model.serving.gateway.config import Breaker
+from router_model.serving.gateway.config.breaker import Breaker
 
 MOST_REST_SECONDS = 3600.0  # a header from outside does not put a provider away for longer
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from router_model.errors import GatewayConfigError, RequestError
-from router_model.serving.gateway.config import Budget
+from router_model.serving.gateway.config.budget import Budget
 from router_model.serving.gateway.exchange import Exchange
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.ledger import DUST, Ledger, Place

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from router_model.errors import RequestError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.body import parse, rename
-from router_model.serving.gateway.config import Ability, Limits
+from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.config.provider import Ability
 from router_model.serving.gateway.size import Size
 
 __all__ = ["Asked", "Call", "Endpoint", "read_call"]

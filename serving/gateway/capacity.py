@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from router_model.errors import GatewayConfigError, RequestError
-from router_model.serving.gateway.config import Capacity as CapacityConfig
+from router_model.serving.gateway.config.capacity import Capacity as CapacityConfig
 
 
 class Capacity:

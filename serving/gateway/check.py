@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.prices import prices_of
 from router_model.serving.gateway.state import load_router
 from router_model.table import columns

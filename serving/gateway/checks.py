@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from router_model.errors import GatewayConfigError
-from router_model.serving.gateway.config import GatewayConfig, Provider
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.prices import prices_of
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from router_model.serving.gateway.config import Limits
+from router_model.serving.gateway.config.limits import Limits
 
 TARGET_BYTES = 8192
 DROPPED_BODIES = 4  # of the longest that is taken: what a client that was refused may go on sending

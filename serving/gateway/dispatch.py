@@ -9,7 +9,9 @@ from typing import Any
 from router_model.errors import RequestError
 from router_model.serving.gateway.answer import Answer
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import GatewayConfig, Provider, Retry
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.provider import Provider
+from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.errand import Errand
 from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker

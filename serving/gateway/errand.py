@@ -7,7 +7,7 @@ from collections.abc import Callable
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import Retry
+from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.passage import Passage
 from router_model.serving.gateway.pool import Reply
 from router_model.serving.gateway.provider import Trip, Upstream

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from router_model.errors import RequestError
-from router_model.serving.gateway.config import Key
+from router_model.serving.gateway.config.key import Key
 
 Scope = Literal["call", "route", "feedback", "metrics"]
 

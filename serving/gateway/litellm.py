@@ -13,7 +13,8 @@ import msgspec
 
 from router_model.errors import MissingExtraError, UpstreamError
 from router_model.serving.gateway.call import Call, Endpoint
-from router_model.serving.gateway.config import Provider, Retry
+from router_model.serving.gateway.config.provider import Provider
+from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.pool import Reply
 
 FUNCTIONS: dict[Endpoint, str] = {

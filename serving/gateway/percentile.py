@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from math import ceil
 
-from router_model.serving.gateway.config import Latency
+from router_model.serving.gateway.config.latency import Latency
 
 FEWEST_OUT = 20  # calls before a percentile counts against a provider: one slow call of five says nothing
 FEWEST_BACK = 5  # probes before it counts for one that is out

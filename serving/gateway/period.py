@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from router_model.serving.gateway.config import Period
+from router_model.serving.gateway.config.budget import Period
 
 
 def start_of(period: Period, now: float) -> float:

@@ -9,7 +9,7 @@ from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Dial
+from router_model.serving.gateway.config.dial import Dial
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 

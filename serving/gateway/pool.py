@@ -10,7 +10,8 @@ from yarl import URL
 
 from router_model.errors import UpstreamError, one_line
 from router_model.serving.gateway.call import Call, Endpoint
-from router_model.serving.gateway.config import Provider, Retry
+from router_model.serving.gateway.config.provider import Provider
+from router_model.serving.gateway.config.retry import Retry
 
 log = logging.getLogger(__name__)
 

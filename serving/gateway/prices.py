@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router_model.errors import GatewayConfigError
-from router_model.serving.gateway.config import Provider
+from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.usage import Usage
 
 MILLIONTH = 1e-6

@@ -11,7 +11,8 @@ from router_model.errors import UpstreamError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.breaker import Circuit
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import GatewayConfig, Provider
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.percentile import Standing
 from router_model.serving.gateway.pool import Speaker
 from router_model.serving.gateway.prices import Prices

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from router_model.errors import RequestError
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 
 encode = msgspec.json.Encoder().encode
 

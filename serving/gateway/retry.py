@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from router_model.serving.gateway.config import Retry
+from router_model.serving.gateway.config.retry import Retry
 
 # Of the statuses below 500: what another provider may answer better. A key refused, an account empty or a
 # model gone is this provider's matter, and the client's request is sound.

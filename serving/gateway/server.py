@@ -22,7 +22,8 @@ import uvloop
 
 from router_model.errors import GatewayConfigError, RouterModelError
 from router_model.serving.gateway.app import App
-from router_model.serving.gateway.config import GatewayConfig, Listen
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.listen import Listen
 from router_model.serving.gateway.connection import bounded
 from router_model.serving.gateway.logs import log_to
 from router_model.serving.gateway.memory import give_back, keep_together

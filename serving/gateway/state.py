@@ -17,7 +17,7 @@ from router_model.serving.gateway.budgets import Budgets
 from router_model.serving.gateway.cache.cache import Cache
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.capacity import Capacity
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.feedback import Feedback
 from router_model.serving.gateway.keys import Keys

@@ -23,7 +23,7 @@ import pyarrow as pa
 from router_model.errors import one_line
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import Traffic
+from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.feedback import Outcome
 from router_model.serving.gateway.journal import FOLDER, Journal, abandoned
 from router_model.serving.gateway.memory import give_back

@@ -7,7 +7,7 @@ from router_model.errors import GatewayConfigError, PromptError
 from router_model.features import FEATURES_VERSION, featurize
 from router_model.prompt import Prompt, read
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import Words
+from router_model.serving.gateway.config.traffic import Words
 
 Row = Mapping[str, Any]
 Redact = Callable[[Row], Row]  # a record's row without secrets

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_model.errors import GatewayConfigError
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 
 PROVIDER = (
     '{"name":"b","base_url":"http://a","model":"m","input_usd_per_million":0,"output_usd_per_million":0%s}'

@@ -18,7 +18,7 @@ from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.breaker import MOST_REST_SECONDS
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.pretend import Pretend
 from router_model.serving.gateway.retry import retry_after

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model.serving.gateway.breaker import MOST_REST_SECONDS, Circuit
-from router_model.serving.gateway.config import Breaker
+from router_model.serving.gateway.config.breaker import Breaker
 
 
 class Clock:

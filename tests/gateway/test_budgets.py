@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from router_model.errors import GatewayConfigError, RequestError
 from router_model.serving.gateway.budgets import Budgets, Room
-from router_model.serving.gateway.config import Budget
+from router_model.serving.gateway.config.budget import Budget
 from router_model.serving.gateway.keys import Caller
 
 ADA = Caller("ada", "acme", frozenset())

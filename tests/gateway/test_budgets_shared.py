@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.budgets import Budgets
-from router_model.serving.gateway.config import Budget
+from router_model.serving.gateway.config.budget import Budget
 from router_model.serving.gateway.keys import Caller
 
 ADA = Caller("ada", "acme", frozenset())

@@ -16,7 +16,7 @@ from router_model.serving.gateway.cache.flight import Flight
 from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.key import key_of
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Caches, ExactCache
+from router_model.serving.gateway.config.cache import Caches, ExactCache
 
 JSON = [(b"content-type", b"application/json")]
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8")]

@@ -22,7 +22,7 @@ from router_model.serving.gateway.cache.sameness import Marks
 from router_model.serving.gateway.cache.saying import saying_of
 from router_model.serving.gateway.cache.semantic import Semantic
 from router_model.serving.gateway.call import Asked, Call, Endpoint
-from router_model.serving.gateway.config import Caches, ExactCache, SemanticCache
+from router_model.serving.gateway.config.cache import Caches, ExactCache, SemanticCache
 
 JSON = [(b"content-type", b"application/json")]
 EVENTS = ((b"content-type", b"text/event-stream"),)

@@ -16,7 +16,7 @@ from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.key import key_of
 from router_model.serving.gateway.cache.shared import PREFIX, connect
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Caches, ExactCache
+from router_model.serving.gateway.config.cache import Caches, ExactCache
 
 JSON = [(b"content-type", b"application/json")]
 CALL = Call("chat", b"", {"model": "auto", "messages": []}, Asked("auto"), False, frozenset(), 1, 0)

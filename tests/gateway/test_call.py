@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import Asked, Call, Endpoint, read_call
-from router_model.serving.gateway.config import Limits
+from router_model.serving.gateway.config.limits import Limits
 
 LIMITS = Limits()
 USER = {"role": "user", "content": "hello"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router_model.errors import GatewayConfigError, RequestError
 from router_model.serving.gateway.capacity import Capacity
-from router_model.serving.gateway.config import Capacity as CapacityConfig
+from router_model.serving.gateway.config.capacity import Capacity as CapacityConfig
 
 
 def capacity(**settings: object) -> Capacity:

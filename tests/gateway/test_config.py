@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from router_model.errors import GatewayConfigError
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 
 WHOLE: dict[str, Any] = {
     "router": "router.onnx",

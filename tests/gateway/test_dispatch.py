@@ -15,7 +15,7 @@ import pytest
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer
 from router_model.serving.gateway.call import Asked, Call, Endpoint
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.pretend import Behaviour, Pretend
 from router_model.serving.gateway.usage import Usage

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.call import Call
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 
 CALL = Call("chat", b"{}", {}, Asked("auto"), False, frozenset(), 10, 0)

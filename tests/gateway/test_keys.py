@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from router_model.cli import main
 from router_model.errors import RequestError
-from router_model.serving.gateway.config import Key
+from router_model.serving.gateway.config.key import Key
 from router_model.serving.gateway.keys import OPEN, Caller, Keys, fresh_key
 
 ADA, ADA_SHA256 = fresh_key()

@@ -13,7 +13,7 @@ import pytest
 from router_model.errors import MissingExtraError, UpstreamError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.call import Call, Endpoint
-from router_model.serving.gateway.config import GatewayConfig
+from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.pretend import Behaviour, Pretend
 

@@ -9,7 +9,10 @@ import schemathesis
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import read_call
-from router_model.serving.gateway.config import GatewayConfig, Limits, Provider, TierConfig
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.config.provider import Provider
+from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.openapi import DOCUMENT
 from router_model.serving.gateway.replies import error_body, models_body
 

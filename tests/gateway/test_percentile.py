@@ -5,7 +5,7 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_model.serving.gateway.config import Latency
+from router_model.serving.gateway.config.latency import Latency
 from router_model.serving.gateway.percentile import (
     FEWEST_BACK,
     FEWEST_OUT,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from router_model import Router
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import Call, Endpoint, read_call
-from router_model.serving.gateway.config import Dial, Limits
+from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.limits import Limits
 from router_model.serving.gateway.plan import Planner
 
 TIERS = ("small", "medium", "large")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_model.errors import GatewayConfigError
-from router_model.serving.gateway.config import Provider
+from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.usage import Usage
 

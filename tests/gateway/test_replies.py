@@ -11,7 +11,9 @@ import pytest
 from aiohttp import web
 
 from router_model.errors import RequestError
-from router_model.serving.gateway.config import GatewayConfig, Provider, TierConfig
+from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.provider import Provider
+from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.replies import error_body, models_body, stream_error
 
 ERROR = RequestError(404, "model_not_found", 'no model "x"; ask /v1/models', param="model")

@@ -25,7 +25,7 @@ from router_model.data.told import Told
 from router_model.errors import FileError, GatewayConfigError, RecordError
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.call import Asked, Call, Endpoint
-from router_model.serving.gateway.config import Traffic
+from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.feedback import Feedback
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.traffic import TrafficLog
@@ -260,7 +260,7 @@ from pathlib import Path
 import json
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Traffic
+from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.keys import OPEN
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage

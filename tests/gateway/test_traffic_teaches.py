@@ -12,7 +12,7 @@ from router_model.ladder import Ladder
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.call import Asked, Call
-from router_model.serving.gateway.config import Traffic
+from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.feedback import Feedback
 from router_model.serving.gateway.keys import OPEN
 from router_model.serving.gateway.traffic import TrafficLog

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_model.serving.gateway.call import Call, Endpoint, read_call
-from router_model.serving.gateway.config import Limits
+from router_model.serving.gateway.config.limits import Limits
 from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 
 CHAT = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_model.serving.gateway.call import Asked, Call, Endpoint
-from router_model.serving.gateway.config import Ability
+from router_model.serving.gateway.config.provider import Ability
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.worst import worst_usd
 

@@ -16,7 +16,7 @@ from router_model.serving.gateway.cache.question import Question, question_of
 from router_model.serving.gateway.cache.saying import saying_of
 from router_model.serving.gateway.cache.store import Clock, Memory, Store
 from router_model.serving.gateway.call import Call, Endpoint
-from router_model.serving.gateway.config import Caches, ExactCache, SemanticCache
+from router_model.serving.gateway.config.cache import Caches, ExactCache, SemanticCache
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

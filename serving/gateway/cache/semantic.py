@@ -15,7 +15,7 @@ from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.question import Question
 from router_model.serving.gateway.cache.saying import same_saying
 from router_model.serving.gateway.cache.store import Clock
-from router_model.serving.gateway.config import SemanticCache
+from router_model.serving.gateway.config.cache import SemanticCache
 
 # ONNX Runtime comes first: imported after usearch 2.26, it ends the process.
 runtime()

@@ -8,7 +8,7 @@ from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.serving.gateway.cache.frame import framed, unframed
 from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.store import Clock
-from router_model.serving.gateway.config import ExactCache
+from router_model.serving.gateway.config.cache import ExactCache
 
 try:
     from redis.asyncio import BlockingConnectionPool, Redis

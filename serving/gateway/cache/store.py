@@ -7,7 +7,7 @@ from typing import Protocol
 from cachetools import TTLCache
 
 from router_model.serving.gateway.cache.kept import Kept
-from router_model.serving.gateway.config import ExactCache
+from router_model.serving.gateway.config.cache import ExactCache
 
 Clock = Callable[[], float]
 

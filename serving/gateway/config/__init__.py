@@ -1,0 +1,1 @@
+"""The gateway's file: the whole, and its sections."""
