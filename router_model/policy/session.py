@@ -227,7 +227,7 @@ class Session:
         )
 
     def failed(self) -> "Session":
-        """The conversation whose last answer failed: it goes up a tier, and stays there for ``HELD`` turns."""
+        """The conversation whose last answer failed: up a tier it goes, and stays for ``HELD`` turns."""
         if not self.turns:
             return self
         floor = min(max(self.tier + 1, self.floor), len(self.cached) - 1)
