@@ -28,14 +28,6 @@ from router_model.serving.gateway.sessions.token import (
     sealed,
     unsealed,
 )
-    LONGEST_NAME,
-    PREFIX,
-    Known,
-    decode,
-    encode,
-    sealed,
-    unsealed,
-)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
