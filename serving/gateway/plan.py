@@ -126,11 +126,12 @@ class Planner:
         return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
-        """The decided tier; where tiers are drawn from fixed shares, a conversation keeps what it drew."""
-        drawn = decision.point is not None and decision.point.rule == "fixed"
-        if conversation is None or not drawn or not conversation.session.turns:
+        """The decided tier; where tiers are drawn by fixed shares, a conversation keeps one that has a share."""
+        point = decision.point
+        if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
             return decision.tier
-        return self.router.ladder.names[max(conversation.session.tier, conversation.least)]
+        tier = conversation.session.tier
+        return self.router.ladder.names[tier] if point.shares[tier] else decision.tier
 
     def _allowed(self, able: Sequence[str], conversation: Conversation | None) -> Sequence[str]:
         """The able tiers that are not below the conversation's floor, or else the strongest that is able."""

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX = b"router-model:session:1:"
 MOST_BYTES = 1024  # of a value
-GET_SECONDS = 0.01  # that a request waits for Redis
+GET_SECONDS = 0.1  # that a request waits for Redis
 PUT_SECONDS = 1.0  # nobody waits for it
 MOST_WRITES = 1000  # on their way to Redis
 FAILURES = 3  # in a row, after which Redis is left alone
