@@ -126,7 +126,7 @@ class Planner:
         return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
-        """The decided tier; where tiers are drawn by fixed shares, a conversation keeps one that has a share."""
+        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share."""
         point = decision.point
         if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
             return decision.tier

@@ -1,4 +1,4 @@
-"""Conversations through a gateway: they stay on their tier, however a client tells which one it goes on with."""
+"""Conversations through a gateway stay on their tier, however a client tells which one it goes on with."""
 
 import contextlib
 import http.client

@@ -142,7 +142,10 @@ class Conversations(RuleBasedStateMachine):
     def turn(self, data: st.DataObject, *, tool_loop: bool) -> int:
         self.at += data.draw(st.floats(0, 1e4))
         row = st.lists(sure, min_size=self.tiers, max_size=self.tiers)
-        sufficiency, costs = data.draw(row), data.draw(st.lists(usd, min_size=self.tiers, max_size=self.tiers))
+        sufficiency, costs = (
+            data.draw(row),
+            data.draw(st.lists(usd, min_size=self.tiers, max_size=self.tiers)),
+        )
         tokens, dollar = data.draw(st.integers(1, 10**6)), data.draw(base)
         decide = self.session.rule(dollar, self.terms, tokens=tokens, at=self.at, tool_loop=tool_loop)
         tier = decide(sufficiency, costs)
