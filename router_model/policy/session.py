@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 
 from router_model.policy.rule import Priced
 
-HELD = 4  # turns for which a conversation does not come down after a failure
+HELD = 2  # turns for which a conversation does not come down after a failure
 LEAST = -1e300
 
 

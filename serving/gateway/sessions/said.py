@@ -11,10 +11,11 @@ from typing import Any
 
 from router_model.complaint import complains
 
-MODELS = frozenset({"function_call", "custom_tool_call", "reasoning"})  # items of Responses that a model made
-RESULTS = frozenset({"function_call_output", "custom_tool_call_output", "tool_result"})
-CALLS = frozenset({"function_call", "custom_tool_call", "tool_use"})
-SYSTEM = frozenset({"system", "developer"})
+# Tuples, not sets: what is looked for among them is anything that JSON can hold.
+MODELS = ("function_call", "custom_tool_call", "reasoning")  # items of Responses that a model made
+RESULTS = ("function_call_output", "custom_tool_call_output", "tool_result")
+CALLS = ("function_call", "custom_tool_call", "tool_use")
+SYSTEM = ("system", "developer")
 ENDS = 1024  # characters of a text, from each end, that tell it from others
 MOST_PARTS = 8  # of a message
 APART = ("user", "prompt_cache_key", "safety_identifier")  # fields that keep alike beginnings apart
