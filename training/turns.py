@@ -99,7 +99,7 @@ def turns(
 
 
 def _turns_left(lengths: Sequence[int], ended: Sequence[bool], discount: float) -> tuple[float, ...]:
-    going_on = []
+    going_on: list[float] = []
     for turn in range(1, MOST_TURNS + 1):
         went_on = sum(length > turn for length in lengths)
         known = went_on + sum(length == turn and over for length, over in zip(lengths, ended, strict=True))

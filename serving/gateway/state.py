@@ -222,8 +222,8 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     prices = {provider.name: prices_of(provider) for _, provider in config.providers()}
     sessions = None
     if config.sessions is not None:
-        secret, before = config.session_secret(os.environ), since.sessions if since else None
-        sessions = Sessions(config.sessions, config, router, prices, redis, secret, since=before)
+        secret, known = config.session_secret(os.environ), since.sessions if since else None
+        sessions = Sessions(config.sessions, config, router, prices, redis, secret, since=known)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
     planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
     # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.

@@ -1,5 +1,6 @@
 """Conversations stay, switch and go up as their page says, whatever the probabilities and prices."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from router_model.policy.rule import Priced
-from router_model.policy.session import HELD, InputPrice, Outlook, Session, Terms
+from router_model.policy.session import HELD, InputPrice, Outlook, Session, Staying, Terms
 
 MILLIONTH = 1e-6
+KEPT = 0.8
 PRICES = [InputPrice(a * MILLIONTH, b * MILLIONTH, c * MILLIONTH) for a, b, c in
           ((1, 0.1, 1.25), (3, 0.3, 3.75), (5, 0.5, 6.25))]  # fmt: skip
 ANSWER_USD = (0.0015, 0.0045, 0.0075)
@@ -98,6 +100,41 @@ def test_what_swings_to_and_fro_moves_a_conversation_only_where_a_switch_costs_n
             tiers.append(decide(sufficiency, costs))
             session = session.after(tiers[-1], sufficiency, terms, tokens=tokens, at=float(number))
         assert sum(a != b for a, b in pairwise(tiers)) == moves
+
+
+def values(decide: Staying, sufficiency: Sequence[float], usd: Sequence[float]) -> list[float]:
+    """What the rule takes the greatest of, as its page has it, tier by tier."""
+    session, prices, n, dollar = decide.session, decide.terms.prices, decide.tokens, decide.base.price
+    left, kept = decide.terms.left[min(session.turns, len(decide.terms.left) - 1)], KEPT
+    now, on, entry = [], [], []
+    for k, price in enumerate(prices):
+        read = n if n >= price.least else 0
+        held = min(session.cached[k], read) if session.until[k] > decide.at else 0
+        now.append(
+            usd[k] + held * (price.cached - price.plain) + (read - held) * (price.written - price.plain)
+        )
+        later = usd[k] + read * (kept * price.cached + (1 - kept) * price.written - price.plain)
+        mean = (session.sufficiency[k] + sufficiency[k]) / (session.turns + 1)
+        on.append(left * (mean - dollar * later))
+        entry.append(kept * (price.written - price.cached) * (read - held))
+    allowed = range(decide.least, len(prices))
+    elsewhere = max(on[j] - dollar * min(1, left) * entry[j] for j in allowed)
+    return [sufficiency[k] - dollar * now[k] + max(on[k], elsewhere) for k in allowed]
+
+
+@given(st.data(), st.lists(st.floats(0, 20), min_size=1, max_size=3).map(tuple), st.booleans())
+def test_the_rule_is_the_formula(data: st.DataObject, left: tuple[float, ...], tool_loop: bool) -> None:
+    usd = st.floats(0, 1e-4)
+    row = st.lists(sure, min_size=3, max_size=3)
+    prices = [InputPrice(data.draw(usd), data.draw(usd), data.draw(usd)) for _ in range(3)]
+    terms, session = Terms(prices, Outlook(left, KEPT)), Session.begun(3)
+    for at in (0.0, 100.0, 500.0, 550.0):
+        sufficiency, costs, tokens = data.draw(row), data.draw(row), data.draw(st.integers(500, 9000))
+        dollar = Priced(data.draw(st.floats(0, 100)))
+        decide = session.rule(dollar, terms, tokens=tokens, at=at, tool_loop=tool_loop)
+        tier, worth = decide(sufficiency, costs), values(decide, sufficiency, costs)
+        assert worth[tier - decide.least] >= max(worth) - 1e-9 * (1 + max(map(abs, worth)))
+        session = session.after(tier, sufficiency, terms, tokens=tokens, at=at)
 
 
 def test_a_failed_turn_goes_up_and_does_not_come_down_at_once() -> None:
