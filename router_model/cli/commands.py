@@ -27,6 +27,7 @@ from router_model.cli.route import route
 from router_model.cli.serve import serve
 from router_model.cli.simulate import simulate
 from router_model.cli.train import train
+from router_model.cli.turns import turns
 from router_model.errors import RouterModelError
 
 
@@ -64,7 +65,7 @@ def main(verbose: bool) -> None:
 for command in (
     train, evaluate, crossval, distill,
     route, label, inspect, bench, datasets,
-    serve, key,
+    serve, key, turns,
     ingest, outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

@@ -133,6 +133,12 @@ def _shared(config: GatewayConfig) -> Iterator[str]:
         return
     if config.cache.exact is not None and config.cache.exact.shared:
         yield "cache.exact.shared: needs a Redis; name the variable of its URL in redis_url_env"
+    sessions = config.sessions
+    if sessions is not None and sessions.secret_env is None and config.listen.workers > 1:
+        yield (
+            f"sessions: {config.listen.workers} workers share conversations by a Redis or a secret; "
+            "name the variable of one in redis_url_env or sessions.secret_env"
+        )
     if config.budgets and config.listen.workers > 1:
         yield (
             f"budgets: {config.listen.workers} workers can keep one budget only by a Redis; "

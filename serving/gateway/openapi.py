@@ -27,6 +27,10 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "x-router-tier": ("The tier that answered.", {"type": "string"}),
     "x-router-model": ("The model that answered, as its provider calls it.", {"type": "string"}),
     "x-router-provider": ("The provider that answered.", {"type": "string"}),
+    "x-router-session": (
+        "Where conversations stay on their model: what the next request of this one may send back.",
+        {"type": "string"},
+    ),
     "x-router-cost-usd": ("US dollars for this call; absent from streams.", {"type": "string"}),
 }
 DETAILS = {

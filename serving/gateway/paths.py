@@ -111,6 +111,8 @@ async def feedback(state: State, incoming: Incoming) -> Pieces:
     assert incoming.caller is not None  # noqa: S101  # the path has a scope
     outcome = state.feedback.read(incoming.body, incoming.caller)
     state.traffic.tell(outcome)
+    if state.sessions is not None and outcome.outcome < GOOD:
+        state.sessions.fail(outcome.request_id, outcome.tenant)
     state.metrics.count("feedback_total", outcome.tier or "", "good" if outcome.outcome >= GOOD else "bad")
     yield Head(200, [JSON])
     yield b'{"kept":true}'

@@ -12,6 +12,7 @@ from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.sessions.sessions import Conversation
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
@@ -59,12 +60,19 @@ class Planner:
     upwards: bool = True
     draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
 
-    def plan(self, call: Call, able: Sequence[str], lowered: float = 0.0) -> Plan:
+    def plan(
+        self,
+        call: Call,
+        able: Sequence[str],
+        lowered: float = 0.0,
+        conversation: Conversation | None = None,
+    ) -> Plan:
         """Choose.
 
         Args:
             able: the tiers that can take the call, cheapest first.
             lowered: how far the dial is turned down, 0 to 1, where the cheapest tier that is able is left.
+            conversation: that the call goes on with; None where calls are routed one by one.
 
         Raises:
             RequestError: no tier can take it, or the tier asked for cannot.
@@ -81,17 +89,20 @@ class Planner:
             return Plan(self._from(asked.tier, able))
         if asked.model is not None:
             return Plan(tuple(able), provider=asked.model)
-        decision = self.decide(call, lowered)
-        greedy = self._able_for(decision.tier, able) if lowered < STARVED else able[0]
+        decision = self.decide(call, lowered, conversation)
+        # A budget that is used up brings a conversation down, but for one that waits for its tools.
+        held = conversation if lowered < STARVED or (conversation and conversation.tool_loop) else None
+        allowed = self._allowed(able, held)
+        greedy = self._able_for(self._choice(decision, held), allowed) if lowered < STARVED else allowed[0]
         if not self.explore or lowered >= STARVED:
             return Plan(self._from(greedy, able), decision)
         explored = self.draw.random() < self.explore
-        chosen = able[int(self.draw.random() * len(able))] if explored else greedy
-        propensity = self.explore / len(able) + (1 - self.explore) * (chosen == greedy)
+        chosen = allowed[int(self.draw.random() * len(allowed))] if explored else greedy
+        propensity = self.explore / len(allowed) + (1 - self.explore) * (chosen == greedy)
         return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
 
-    def decide(self, call: Call, lowered: float = 0.0) -> Decision:
-        """The router's decision by the call's dial, turned down by ``lowered``.
+    def decide(self, call: Call, lowered: float = 0.0, conversation: Conversation | None = None) -> Decision:
+        """The router's decision by the call's dial, turned down by ``lowered``, and its conversation.
 
         Raises:
             RequestError: the router cannot read the prompt, or the dial is none.
@@ -102,6 +113,10 @@ class Planner:
         if lowered > 0:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
+            if conversation is not None:
+                point = self.router.policy.point(quality, budget)
+                if point.rule == "router":
+                    return self.router.route(call.body, rule=conversation.rule(point.penalty))
             return self.router.route(call.body, quality=quality, budget=budget)
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
@@ -110,6 +125,21 @@ class Planner:
         """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""
         least = self.router.policy.relative_cost[0]
         return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
+
+    def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
+        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share."""
+        point = decision.point
+        if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
+            return decision.tier
+        tier = conversation.session.tier
+        return self.router.ladder.names[tier] if point.shares[tier] else decision.tier
+
+    def _allowed(self, able: Sequence[str], conversation: Conversation | None) -> Sequence[str]:
+        """The able tiers that are not below the conversation's floor, or else the strongest that is able."""
+        if conversation is None:
+            return able
+        above = self.router.ladder.names[conversation.least :]
+        return [tier for tier in able if tier in above] or able[-1:]
 
     def _able_for(self, tier: str, able: Sequence[str]) -> str:
         """The tier, or else the next stronger one that is able, or else the strongest."""

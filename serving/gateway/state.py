@@ -24,6 +24,7 @@ from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
+from router_model.serving.gateway.sessions.sessions import Sessions
 from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.traffic import TrafficLog
@@ -100,6 +101,7 @@ class State:
     cache: Cache
     budgets: Budgets
     keys: Keys
+    sessions: Sessions | None
     traffic: TrafficLog | None
     prices: Mapping[str, Prices]
     redis: "Redis | None"
@@ -172,9 +174,10 @@ class State:
         await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
         if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        for part in ("budgets", "cache"):
-            if heir is None or getattr(heir, part) is not getattr(self, part):
-                await getattr(self, part).close()
+        for part in ("budgets", "cache", "sessions"):
+            here = getattr(self, part)
+            if here is not None and (heir is None or getattr(heir, part) is not here):
+                await here.close()
         if self.redis is not None and (heir is None or heir.redis is not self.redis):
             await self.redis.aclose()
 
@@ -218,6 +221,11 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         kept_words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
         traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
+    prices = {provider.name: prices_of(provider) for _, provider in config.providers()}
+    sessions = None
+    if config.sessions is not None:
+        secret, known = config.session_secret(os.environ), since.sessions if since else None
+        sessions = Sessions(config.sessions, config, router, prices, redis, secret, since=known)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of, redis=redis)
     planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
     # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
@@ -234,8 +242,9 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         cache=cache,
         budgets=budgets,
         keys=Keys(config.keys),
+        sessions=sessions,
         traffic=traffic,
-        prices={provider.name: prices_of(provider) for _, provider in config.providers()},
+        prices=prices,
         redis=redis,
         lasting=lasting,
         router_mark=seen,

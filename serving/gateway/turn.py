@@ -19,6 +19,7 @@ from router_model.serving.gateway.events import Events
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
+from router_model.serving.gateway.sessions.sessions import HEADER, Conversation
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
 from router_model.serving.gateway.waste import Waste
@@ -70,6 +71,7 @@ class Turn:
     _cached: Cached | None = None
     _spared_usd: float = 0.0
     _wasted: list[Waste] = field(default_factory=list)
+    _conversation: Conversation | None = None
 
     async def run(self) -> Pieces:
         """The head of the answer, then its body as it comes; close it where the client leaves.
@@ -80,6 +82,8 @@ class Turn:
         """
         self.state.dispatch.turns += 1
         try:
+            if sessions := self.state.sessions:
+                self._conversation = await sessions.find(self.call, self.caller.tenant, self.headers)
             found = await self.state.cache.look(
                 self.call, self.caller.tenant, self.headers.get("cache-control", "")
             )
@@ -128,7 +132,7 @@ class Turn:
 
     def _planned(self, able: list[str], lowered: float) -> Plan:
         began = time.perf_counter()
-        plan = self.state.planner.plan(self.call, able, lowered)
+        plan = self.state.planner.plan(self.call, able, lowered, self._conversation)
         if plan.decision is not None:
             self.state.metrics.observe("decision_seconds", seconds=time.perf_counter() - began)
         return plan
@@ -139,6 +143,7 @@ class Turn:
             self.call, plan.tiers, provider=plan.provider, deadline=deadline, wasted=self._wasted.append
         )
         self._answer, self._status = answer, answer.status
+        self._go_on(plan, answer)
         try:
             pieces = self._streamed(answer) if answer.stream else self._whole(answer)
             async with aclosing(pieces):
@@ -150,6 +155,13 @@ class Turn:
                 flight.done(answer.status, answer.headers, tier=answer.tier, provider=answer.provider.name)
         finally:
             answer.close()
+
+    def _go_on(self, plan: Plan, answer: Answer) -> None:
+        """The conversation has a turn more."""
+        sessions, conversation = self.state.sessions, self._conversation
+        if sessions and conversation and plan.decision and answer.status < 400:
+            sufficiency = list(plan.decision.sufficiency.values())
+            sessions.answered(conversation, self.id, answer.tier, sufficiency)
 
     async def _streamed(self, answer: Answer) -> Pieces:
         encoding = header(answer.headers, b"content-encoding")
@@ -205,6 +217,7 @@ class Turn:
             (b"x-router-model", answer.provider.model.encode()),
             (b"x-router-provider", answer.provider.name.encode()),
         ]
+        about += self._carried()
         if self._plan and self.headers.get("x-router-details", "") in ("1", "true"):
             decision = self._plan.decision
             told = {
@@ -221,9 +234,17 @@ class Turn:
             about.append((b"x-router-details", json.dumps(told).encode()))
         return about
 
+    def _carried(self) -> Headers:
+        """What the client may send back with the conversation's next turn."""
+        sessions, conversation = self.state.sessions, self._conversation
+        token = sessions.token(conversation, self.caller.tenant) if sessions and conversation else ""
+        return [(HEADER.encode(), token.encode())] if token else []
+
     def _write_down(self) -> None:
         """Accounts, metrics, and the traffic log."""
-        state, answer, plan = self.state, self._answer, self._plan
+        state, answer, plan, conversation = self.state, self._answer, self._plan, self._conversation
+        if state.sessions and conversation:
+            state.sessions.keep(conversation, self.id, failed=self._status >= 500)
         decided = plan is not None and plan.decision is not None
         escalated = bool(answer and plan and answer.tier != plan.tier)
         entry = Entry(
@@ -249,7 +270,7 @@ class Turn:
             seconds=time.perf_counter() - self._began,
             first_byte_seconds=answer.first_byte_seconds if answer else 0.0,
             asked=self.call.asked.word,
-            session=self.headers.get("x-router-session"),
+            session=conversation.name if conversation else self.headers.get(HEADER),
         )
         state.accounts.add(entry)
         state.metrics.add(entry)

@@ -24,6 +24,7 @@ from router_model.serving.gateway.config.listen import Listen
 from router_model.serving.gateway.config.part import Part
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.config.retry import Retry
+from router_model.serving.gateway.config.sessions import Sessions
 from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.openapi import DOCUMENT, HEADERS
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[Part]] = {
     "`keys[]`": Key,
     "`budgets[]`": Budget,
     "`traffic`": Traffic,
+    "`sessions`": Sessions,
 }
 
 
