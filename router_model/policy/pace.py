@@ -19,11 +19,14 @@ did come in as arguments, and the same arguments give the same state.
 """
 
 from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from math import exp, expm1, inf, log1p
+from operator import mul
 from typing import NamedTuple
 
+from router_model.policy.demand import Demand, spread
 from router_model.policy.rule import Priced
-from router_model.policy.traffic import Traffic
+from router_model.policy.traffic import SLOTS, Traffic
 
 MOST_LEVEL = 16.0
 MOST_PRICE = 1e12  # quality per US dollar: the cheapest tier, whatever the probabilities say
@@ -117,6 +120,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         usd, requests, moved: this worker's part of the totals.
         elsewhere: what the others did, as last heard.
         price: on cost, in quality per US dollar, from 0 to ``MOST_PRICE``.
+        demand: what each half-hour would cost at each price.
     """
 
     plan: Plan
@@ -125,17 +129,27 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     moved: float = 0.0
     elsewhere: Totals = Totals()
     price: float = 0.0
+    demand: Demand = Demand()
 
     @classmethod
-    def begun(cls, term: Term, traffic: Traffic, *, strongest_usd: float, price: float = 0.0) -> "Pace":
+    def begun(
+        cls,
+        term: Term,
+        traffic: Traffic,
+        *,
+        strongest_usd: float,
+        price: float = 0.0,
+        demand: Demand = Demand(),  # noqa: B008
+    ) -> "Pace":
         """The state before the first answer.
 
         Args:
             strongest_usd: US dollars that a call of the strongest tier costs, about.
             price: to begin with.
+            demand: as learnt from the days before.
         """
         scale = SCALE / strongest_usd
-        return cls(Plan(term, traffic, scale, log1p(price / scale)), price=price)
+        return cls(Plan(term, traffic, scale, log1p(price / scale)), price=price, demand=demand)
 
     def rule(self, usd_per_second: float = 0.0, seconds: tuple[float, ...] = ()) -> Priced:
         """What decides the next request; a second of waiting may have a price too (``Priced``)."""
@@ -158,7 +172,12 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
             elsewhere = _more(elsewhere, usd, to - level, plan.siblings)
         spent = pace.usd + usd
         price = plan.scale * expm1(to) if spent + elsewhere.usd < plan.most else MOST_PRICE
-        return Pace(plan, spent, pace.requests + 1.0, moved + (to - level), elsewhere, price)
+        return Pace(plan, spent, pace.requests + 1.0, moved + (to - level), elsewhere, price, pace.demand)
+
+    def sampled(self, sufficiency: Sequence[float], usd: Sequence[float]) -> "Pace":
+        """A request with such probabilities and expected costs [K] came; a sample of them is enough."""
+        plan = self.plan
+        return self._replace(demand=self.demand.sampled(plan.traffic.slot, SLOTS, plan.scale, sufficiency, usd))
 
     def heard(self, elsewhere: Totals, *, siblings: int = 0) -> "Pace":
         """What the others did in this term; or how many ``siblings`` cannot be heard, and go on as this one
@@ -172,6 +191,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         term, spent, level = plan.term, self.spent, self.level
         done = self.requests + self.elsewhere.requests
         traffic = plan.traffic.moved(at, done)
+        demand = self.demand if traffic.midnight == plan.traffic.midnight else self.demand.after()
         summed = plan.sum + level * max(0.0, done - plan.traffic.requests)
         wait = max(0.1, min(PLAN_SECONDS, PLAN_SHARE * (term.end - at)))
         if term.lot:
@@ -184,7 +204,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         target = gain = 0.0
         if left > 0:
             ahead = 1.0 if term.lot else 1 + CARE - EAGER * exp(-level)
-            target = max(0.0, most - spent) / (left * ahead)
+            target = _target(max(0.0, most - spent) / ahead, left, term, traffic, demand)
             gain = 1 / (mean * max(FEWEST, min(LEARNING_SHARE * (done + left), LEFT_SHARE * left)))
         due_requests = self.requests + max(1.0, pause)
         plan = Plan(
@@ -202,15 +222,17 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
             summed,
             plan.siblings,
         )
-        return self._replace(plan=plan)._priced()
+        return self._replace(plan=plan, demand=demand)._priced()
 
     def renewed(self, term: Term, at: float) -> "Pace":
         """The state at the start of the next term: at the usual price of the one before, and nothing spent."""
-        past = self.planned(at).plan
+        whole = self.planned(at)
+        past = whole.plan
         traffic = replace(past.traffic.turned(term.start), requests=0.0)
+        demand = whole.demand if traffic.midnight == past.traffic.midnight else whole.demand.after()
         base = past.sum / done if (done := self.requests + self.elsewhere.requests) else self.level
         plan = Plan(term, traffic, past.scale, base, siblings=past.siblings)
-        return Pace(plan, elsewhere=Totals())._priced()
+        return Pace(plan, demand=demand)._priced()
 
     @property
     def spent(self) -> float:
@@ -231,6 +253,17 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     def _priced(self) -> "Pace":
         spent = self.spent >= self.plan.most
         return self._replace(price=MOST_PRICE if spent else self.plan.scale * expm1(self.level))
+
+
+def _target(usd: float, left: float, term: Term, traffic: Traffic, demand: Demand) -> float:
+    """What a request may cost: as one price would spend ``usd``, where it is known what that spends when."""
+    usual = () if term.lot else demand.usual
+    if not usual:
+        return usd / left
+    requests = traffic.slots(term.end)
+    busier = left / (sum(requests) or left)
+    costs = [busier * sum(map(mul, requests, level)) for level in zip(*usual, strict=True)]
+    return spread(usd, costs, usual[traffic.slot])
 
 
 def _more(elsewhere: Totals, usd: float, step: float, siblings: int) -> Totals:

@@ -167,6 +167,21 @@ class Traffic:
         """Requests that a usual day has between two times, which may be days apart."""
         return max(0.0, self._until(end) - self._until(start))
 
+    @property
+    def slot(self) -> int:
+        """Of today, that ``at`` is in."""
+        return min(SLOTS - 1, max(0, int((self.at - self.midnight) / SLOT_SECONDS)))
+
+    def slots(self, end: float) -> list[float]:
+        """Requests that a usual day has in each slot until ``end``, those of later days in the same [SLOTS]."""
+        days = max(0.0, end - self.midnight - DAY_SECONDS) / DAY_SECONDS
+        found, before = [], 0.0
+        for slot, until in enumerate(self.usual):
+            part = min(1.0, max(0.0, slot + 1 - (self.at - self.midnight) / SLOT_SECONDS))
+            found.append((until - before) * (part + days))
+            before = until
+        return found
+
     def _until(self, at: float) -> float:
         days = (at - self.midnight) / DAY_SECONDS
         whole = floor(days)
