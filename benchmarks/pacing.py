@@ -7,8 +7,8 @@ probabilities are cross-fitted, their outcomes and costs those of the sets; ``--
 from one run to the next.
 
 A day has the given number of requests by a profile of office hours (one of three time zones), a volume of its
-own (log-normal, 15 %), six bursts of ten minutes at five times the rate, each of one of the two sets, and a
-mix that drifts from one set to the other. The price is decided on the cost that a router expects; what an
+own (log-normal, 10 %), on top six bursts of ten minutes at five times the rate, each of one of the two sets,
+and a mix that drifts from one set to the other. The price is decided on the cost that a router expects; what an
 answer costs is known when it ends, some seconds later, and is that of its own length. Budgets are shares of
 what the strongest tier alone would have cost that day.
 
@@ -56,6 +56,7 @@ FIELDS = ("probabilities", "outcomes", "paid", "expected")
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 FEWER = (0.1, 0.3, 0.7)
 FIRST_SEED = 1000
+VOLUME = 0.1  # standard deviation of the log of a day's requests
 BURSTS, BURST_MINUTES, BURST = 6, 10, 5.0
 ANSWER_SECONDS, ANSWER_SPREAD = 4.5, 1.0  # median, and standard deviation of the log
 LENGTH_SPREAD = 0.8  # of the log of an answer's length, where the set does not tell it
@@ -169,12 +170,13 @@ def day(
     rng: np.random.Generator, sets: dict[str, Prompts], requests: float, zone: float, *, step: bool = False
 ) -> Day:
     """A day of about so many requests."""
-    rate = rates(zone) * requests / 1440
+    rate = rates(zone) * requests / (1440 + BURSTS * BURST_MINUTES * (BURST - 1))
     starts = rng.integers(0, 1440 - BURST_MINUTES, BURSTS)
     bursts = [(start, start + BURST_MINUTES, rng.integers(2)) for start in starts]
+    busy = np.zeros(1440, bool)
     for start, end, _ in bursts:
-        rate[start:end] *= BURST
-    rate *= requests / rate.sum()
+        busy[start:end] = True
+    rate[busy] *= BURST
     counts = rng.poisson(rate)
     at = np.sort(np.repeat(np.arange(1440), counts) * 60 + rng.uniform(0, 60, counts.sum()))
     hour = at / 3600
@@ -217,9 +219,7 @@ class Replicas:
 def run(replicas: Replicas, day: Day, shares: tuple[float, ...] = (1.0,), *, plot: bool = False) -> Ran:
     """Decide a day's requests one by one; answers are told when they end, the day's last ones too."""
     p, paces = day.prompts, replicas.paces
-    rows = zip(
-        day.at.tolist(), day.ends.tolist(), p.probabilities.tolist(), p.expected.tolist(), strict=True
-    )
+    rows = zip(day.at.tolist(), day.ends.tolist(), p.probabilities.tolist(), p.expected.tolist(), strict=True)
     paid, outcomes = p.paid.tolist(), p.outcomes.tolist()
     where = np.random.default_rng(0).choice(len(paces), len(day.at), p=shares).tolist()
     flying: list[tuple[float, float, int]] = []
@@ -271,7 +271,11 @@ class Known:
         p, slots = day.prompts, np.minimum(SLOTS - 1, (day.at / SLOT_SECONDS).astype(int)).tolist()
         for n in range(0, len(p), SAMPLE):
             demand = demand.sampled(
-                slots[n], SLOTS, SCALE / self.strongest_usd, p.probabilities[n].tolist(), p.expected[n].tolist()
+                slots[n],
+                SLOTS,
+                SCALE / self.strongest_usd,
+                p.probabilities[n].tolist(),
+                p.expected[n].tolist(),
             )
         return replace(self, profile=self.profile.after(day.counts), demand=demand.after())
 
@@ -320,13 +324,13 @@ def days(
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         rng = np.random.default_rng(seed)
         zone = (0.0, 8.0, 16.0)[seed % 3]
-        past = [day(rng, sets, requests * rng.lognormal(0, 0.15), zone) for _ in range(2)]
+        past = [day(rng, sets, requests * rng.lognormal(0, VOLUME), zone) for _ in range(2)]
         known = Known(Profile(), Demand(), strongest_usd)
         if scenario.known:
             known = known.after(past[0]).after(past[1])
         elif scenario.told:
             known = replace(known, profile=Profile.even(requests * rng.uniform(0.8, 1.2)))
-        volume = scenario.volume * requests * rng.lognormal(0, 0.15)
+        volume = scenario.volume * requests * rng.lognormal(0, VOLUME)
         yield day(rng, sets, volume, zone, step=scenario.step), past[1], known
 
 
@@ -341,9 +345,7 @@ def measure(sets: dict[str, Prompts], requests: int, seeds: int, scenario: Scena
             # A gateway begins at the usual price of the day before; on its first day at that of its dial.
             begin = before.best(usd / scenario.volume)[0] if scenario.known else START_PRICE
             each = len(scenario.shares)
-            replicas = Replicas(
-                [known.pace(usd, begin)] * each, scenario.late, scenario.away
-            )
+            replicas = Replicas([known.pace(usd, begin)] * each, scenario.late, scenario.away)
             ran = run(replicas, today, scenario.shares)
             target = usd if price > 0 else spends
             rows[share].append(
@@ -432,9 +434,7 @@ def plotted(sets: dict[str, Prompts], requests: int) -> dict[str, Any]:
     """One day in steps of ten minutes, for a plot."""
     today, before, known = next(days(sets, requests, 1, Scenario()))
     usd = 0.3 * float(today.prompts.paid[:, -1].sum())
-    ran = run(
-        Replicas([known.pace(usd, before.best(usd)[0])]), today, plot=True
-    )
+    ran = run(Replicas([known.pace(usd, before.best(usd)[0])]), today, plot=True)
     return {"budget": 0.3, "best_fixed_price": round(today.best(usd)[0], 3), "series": ran.series}
 
 
@@ -467,7 +467,9 @@ def microseconds(calls: int = 40_000) -> dict[str, float]:
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--requests", default="50000,200000", help="a day, several separated by commas")
     parser.add_argument("--seeds", type=int, default=5)

@@ -18,15 +18,15 @@ its own steps, and the sums of all make the level. Costs count when they are kno
 did come in as arguments, and the same arguments give the same state.
 """
 
-from dataclasses import dataclass, replace
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import exp, expm1, inf, log1p
 from operator import mul
 from typing import NamedTuple
 
 from router_model.policy.demand import Demand, spread
 from router_model.policy.rule import Priced
-from router_model.policy.traffic import SLOTS, Traffic
+from router_model.policy.traffic import SLOTS, Profile, Traffic
 
 MOST_LEVEL = 16.0
 MOST_PRICE = 1e12  # quality per US dollar: the cheapest tier, whatever the probabilities say
@@ -42,8 +42,8 @@ PLAN_LOT = 0.02  # of a lot of them
 # Where the price is low, money that is left over cannot be spent any more, and to spend it early costs little
 # quality; where it is high, money spent early is missed. So the requests that are expected are taken to be
 # 1 + CARE - EAGER exp(-level) times as many.
-CARE = 0.1
-EAGER = 0.4
+CARE = 0.03
+EAGER = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,19 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     def sampled(self, sufficiency: Sequence[float], usd: Sequence[float]) -> "Pace":
         """A request with such probabilities and expected costs [K] came; a sample of them is enough."""
         plan = self.plan
-        return self._replace(demand=self.demand.sampled(plan.traffic.slot, SLOTS, plan.scale, sufficiency, usd))
+        return self._replace(
+            demand=self.demand.sampled(plan.traffic.slot, SLOTS, plan.scale, sufficiency, usd)
+        )
 
-    def heard(self, elsewhere: Totals, *, siblings: int = 0) -> "Pace":
-        """What the others did in this term; or how many ``siblings`` cannot be heard, and go on as this one
-        does."""
-        plan = replace(self.plan, siblings=siblings)
+    def heard(self, elsewhere: Totals, *, base: float | None = None, siblings: int = 0) -> "Pace":
+        """What the others did in this term.
+
+        Args:
+            elsewhere: their totals; or what was last known of them.
+            base: level at which the term began, where another worker has the say.
+            siblings: of them, those that cannot be heard now, and are taken to go on as this one does.
+        """
+        plan = replace(self.plan, siblings=siblings, base=self.plan.base if base is None else base)
         return self._replace(plan=plan, elsewhere=elsewhere)._priced()
 
     def planned(self, at: float) -> "Pace":
@@ -230,9 +237,18 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         past = whole.plan
         traffic = replace(past.traffic.turned(term.start), requests=0.0)
         demand = whole.demand if traffic.midnight == past.traffic.midnight else whole.demand.after()
-        base = past.sum / done if (done := self.requests + self.elsewhere.requests) else self.level
-        plan = Plan(term, traffic, past.scale, base, siblings=past.siblings)
+        plan = Plan(term, traffic, past.scale, whole.usual_level, siblings=past.siblings)
         return Pace(plan, demand=demand)._priced()
+
+    def under(self, term: Term) -> "Pace":
+        """The same with another sum for the same time."""
+        return self._replace(plan=replace(self.plan, term=term, due=-inf))
+
+    def taught(self, profile: Profile, demand: Demand, level: float | None, at: float) -> "Pace":
+        """The state before the first answer, with what others learnt of the days before."""
+        traffic = Traffic.begun(profile, self.plan.traffic.midnight, at, self.plan.traffic.requests)
+        base = self.plan.base if level is None else level
+        return self._replace(plan=replace(self.plan, traffic=traffic, base=base), demand=demand)._priced()
 
     @property
     def spent(self) -> float:
@@ -243,6 +259,12 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     def level(self) -> float:
         """Of the price, from 0 to ``MOST_LEVEL``."""
         return min(MOST_LEVEL, max(0.0, self.plan.base + self.moved + self.elsewhere.moved))
+
+    @property
+    def usual_level(self) -> float:
+        """Mean over the requests of the term so far."""
+        counted = self.plan.traffic.requests
+        return self.plan.sum / counted if counted else self.level
 
     @property
     def even_usd(self) -> float:

@@ -7,7 +7,7 @@ comes in as arguments, times as seconds since 1970, counts as requests of all wo
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import exp, floor, isfinite
+from math import exp, floor, isfinite, sqrt
 
 from router_model.policy.shape import guess
 
@@ -19,6 +19,8 @@ RECENT_SECONDS = 1_800.0  # that "now" is taken over, and that it tells of
 PRIOR_SHARE = 0.1  # of a day's requests: what the days before weigh against today's count
 RECENT_PRIOR = 0.1  # of the requests of ``RECENT_SECONDS``: what today weighs against the last half-hour
 LEAST_WEIGHT = 0.3  # of the newest day in the profile
+NEAR = 2  # slots on either side, within which a burst is told from a busy hour
+BURST = 2.0  # times as busy as today: more tells nothing of the evening
 LATE = 0.1  # of a slot: one that was counted from so late on counts as whole
 
 
@@ -59,7 +61,7 @@ class Profile:
             return self
         usual = self.requests if self.days else (sum(seen) / len(seen),) * SLOTS
         weight = max(LEAST_WEIGHT, 1 / (self.days + 1))
-        pairs = zip(usual, counts, strict=True)
+        pairs = zip(usual, _smooth(counts), strict=True)
         return Profile(
             tuple(old if new is None else old + weight * (new - old) for old, new in pairs), self.days + 1
         )
@@ -118,15 +120,16 @@ class Traffic:
         if not self.profile.days and slot > int((self.at - self.midnight) / SLOT_SECONDS):
             before = self._guessed()
         usual = before.between(self.at, at)
+        steady = self._steady(came, usual)
         fade = exp((self.at - at) / RECENT_SECONDS)
         return replace(
             before,
             at=at,
             requests=requests,
             counts=(*self.counts[:slot], (self.counts[slot] or 0.0) + came, *self.counts[slot + 1 :]),
-            seen=self.seen + came,
+            seen=self.seen + steady,
             expected=before.expected + usual,
-            lately=self.lately * fade + came,
+            lately=self.lately * fade + steady,
             lately_expected=before.lately_expected * fade + usual,
         )
 
@@ -190,6 +193,13 @@ class Traffic:
         before = self.usual[slot - 1] if slot else 0.0
         return whole * self.usual[-1] + before + (slots - slot) * (self.usual[slot] - before)
 
+    def _steady(self, came: float, usual: float) -> float:
+        """Of the requests that came, those that are no burst, where ``usual`` ones were to be expected."""
+        if not self.profile.days:
+            return came
+        most = BURST * self.busier * usual
+        return min(came, most + 3 * sqrt(most) + 3)
+
     def _guessed(self) -> "Traffic":
         """With another guess at today, now that another half-hour was counted."""
         usual = tuple(accumulate(guess(self._whole(), self.profile.day)))
@@ -202,3 +212,12 @@ class Traffic:
         """The counts of slots that were counted from their start."""
         first = (self.since - self.midnight) / SLOT_SECONDS - LATE
         return tuple(count if slot >= first else None for slot, count in enumerate(self.counts))
+
+
+def _smooth(counts: Sequence[float | None]) -> list[float | None]:
+    """Each slot's count as the median of it and its neighbours, so that a burst is not expected tomorrow."""
+    smooth: list[float | None] = []
+    for slot, count in enumerate(counts):
+        near = sorted(c for c in counts[max(0, slot - NEAR) : slot + NEAR + 1] if c is not None)
+        smooth.append(count if count is None else near[len(near) // 2])
+    return smooth

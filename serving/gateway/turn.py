@@ -24,6 +24,7 @@ MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
 CLIENT_LEFT = 499  # what nginx logs for it
 BROKEN = 502
+ERRORS = 400  # and above: of answers that are none, which tell the pacer nothing unless they cost something
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -121,6 +122,8 @@ class Turn:
                     async for piece in pieces:
                         yield piece
             finally:
+                if state.pacer is not None and (self._cost_usd or self._status < ERRORS):
+                    state.pacer.spent(self._cost_usd)
                 await room.settle(self._cost_usd)
 
     def _planned(self, able: list[str], lowered: float) -> Plan:
