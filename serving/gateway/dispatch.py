@@ -107,6 +107,24 @@ class Dispatch:
         """Whether some provider of a tier is not out of service."""
         return any(u.health.circuit.state != "open" for u in self._tiers.get(tier, ()))
 
+    def seconds(self, tiers: Iterable[str]) -> tuple[float, ...]:
+        """That a call takes at each tier, by the percentile of the file's ``latency`` [K].
+
+        Over the providers that are up, weighed by the calls that each one's percentile is of. A tier of which
+        nothing is known takes as long as the quickest one.
+        """
+        found = [self._percentile(tier) for tier in tiers]
+        least = min((one for one in found if one is not None), default=0.0)
+        return tuple(least if one is None else one for one in found)
+
+    def _percentile(self, tier: str) -> float | None:
+        totals = [
+            u.health.standing.total for u in self._tiers.get(tier, ()) if u.health.circuit.state != "open"
+        ]
+        told = [(len(total), total.value() or 0.0) for total in totals if len(total)]
+        calls = sum(count for count, _ in told)
+        return sum(count * value for count, value in told) / calls if calls else None
+
     def able(self, call: Call, tier: str) -> list[Provider]:
         """Providers of a tier whose shape, abilities and context fit the call, healthy or not."""
         return [u.provider for u in self._tiers.get(tier, ()) if u.takes(call)]

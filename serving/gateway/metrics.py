@@ -76,6 +76,13 @@ FAMILIES = _of(
     ("waiting", "gauge", "Requests that wait for room now.", ("tier",)),
     ("breaker_open", "gauge", "1 where a worker leaves the provider alone.", ("provider",), (), "max"),
     ("budget_spent_share", "gauge", "Share of the budget that is spent.", ("budget",), (), "max"),
+    ("pace_price", "gauge", "Price on cost that paces the dial's budget, in quality per US dollar.", (), (),
+     "max"),
+    ("pace_spent_usd", "gauge", "US dollars spent of the dial's budget in its term.", (), (), "max"),
+    ("pace_even_usd", "gauge", "What would be spent by now had each request of the term cost the same.", (),
+     (), "max"),
+    ("pace_budget_usd", "gauge", "The dial's budget, for its term or its lot of requests.", (), (), "max"),
+    ("tier_seconds", "gauge", "What a tier takes, as the price of time counts it.", ("tier",), (), "max"),
     ("traffic_rows_total", "counter", "Rows of the traffic log, by what became of them.", ("fate",)),
     ("reloads_total", "counter", "Reloads of the configuration or the artifact.", ("outcome",)),
 )  # fmt: skip

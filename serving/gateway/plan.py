@@ -9,10 +9,12 @@ from msgspec import Struct
 from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
+from router_model.policy.rule import Rule
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.sessions.sessions import Conversation
+from router_model.serving.gateway.pricing import Pricing
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
@@ -50,6 +52,7 @@ class Planner:
         dial: of requests that name none.
         explore: share of ``auto`` requests whose tier is drawn at random.
         upwards: whether stronger tiers follow the choice.
+        pricing: what decides requests that name no dial, where the dial is paced or time has a price.
         draw: uniform in [0, 1).
     """
 
@@ -58,6 +61,7 @@ class Planner:
     dial: Dial
     explore: float = 0.0
     upwards: bool = True
+    pricing: Pricing | None = None
     draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
 
     def plan(
@@ -108,18 +112,28 @@ class Planner:
             RequestError: the router cannot read the prompt, or the dial is none.
         """
         quality, budget = call.asked.quality, call.asked.budget
-        if quality is None and budget is None:
+        named = quality is not None or budget is not None
+        if not named:
             quality, budget = self.dial.quality, self.dial.budget
         if lowered > 0:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
-            if conversation is not None:
-                point = self.router.policy.point(quality, budget)
-                if point.rule == "router":
-                    return self.router.route(call.body, rule=conversation.rule(point.penalty))
+            if rule := self._rule(self.router.policy.point(quality, budget), named, lowered, conversation):
+                return self.router.route(call.body, rule=rule)
             return self.router.route(call.body, quality=quality, budget=budget)
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
+
+    def _rule(
+        self, point: OperatingPoint, named: bool, lowered: float, conversation: Conversation | None
+    ) -> Rule | None:
+        """What decides in place of the operating point, where something does."""
+        pricing = None if named else self.pricing
+        priced = pricing.priced(point, lowered) if pricing else None
+        rule: Rule | None = priced
+        if conversation is not None and (priced or point.rule == "router"):
+            rule = conversation.rule(point.penalty, priced)
+        return pricing.watched(rule) if pricing and rule else rule
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
         """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""

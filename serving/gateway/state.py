@@ -6,9 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
@@ -22,11 +25,14 @@ from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.feedback import Feedback
 from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
+from router_model.serving.gateway.pace import Pacer
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.sessions.sessions import Sessions
+from router_model.serving.gateway.pricing import Pricing, first_price, strongest_usd
 from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.spans import Spans
+from router_model.serving.gateway.told import RedisShelf, Shelf
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
@@ -60,7 +66,7 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
-        spent: file that keeps what was spent of budgets through a restart.
+        spent: file that keeps what was spent of budgets through a restart; that of the pacer stands beside it.
     """
 
     def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
@@ -72,15 +78,17 @@ class Lasting:
         self.feedback = Feedback()
         self.measure: Callable[[], None] = lambda: None  # sets what is not counted as it happens
         self.connections: Callable[[], int] = lambda: 0  # of clients, open now
+        self.pacer: Pacer | None = None  # of the newest state
         self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
     def snapshot(self) -> dict[str, Any]:
         """What the other workers read."""
         self.measure()
-        return {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+        told = {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+        return told | ({"pace": msgspec.to_builtins(self.pacer.told())} if self.pacer else {})
 
     def others(self, part: str) -> list[Any]:
-        """The "accounts" or "metrics" of the other workers."""
+        """The "accounts", "metrics" or "pace" of the other workers."""
         return [told[part] for told in self.siblings.others() if part in told]
 
 
@@ -92,6 +100,7 @@ class State:
         config: the file.
         prices: of each provider, by its name.
         router_mark: of the artifact when it was read.
+        pacer: of the dial's budget; None where the dial is none of dollars.
     """
 
     config: GatewayConfig
@@ -107,6 +116,7 @@ class State:
     redis: "Redis | None"
     lasting: Lasting
     router_mark: Mark
+    pacer: Pacer | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -165,6 +175,16 @@ class State:
             metrics.set("breaker_open", name, to=float(upstream.health.circuit.state == "open"))
         for name, share in self.budgets.shares().items():
             metrics.set("budget_spent_share", name, to=share)
+        if self.pacer is not None:
+            state = self.pacer.state
+            metrics.set("pace_price", to=state.price)
+            metrics.set("pace_spent_usd", to=state.spent)
+            metrics.set("pace_even_usd", to=state.even_usd)
+            metrics.set("pace_budget_usd", to=state.plan.term.usd)
+        if self.config.latency.usd_per_second:
+            names = self.planner.router.ladder.names
+            for name, seconds in zip(names, self.dispatch.seconds(names), strict=True):
+                metrics.set("tier_seconds", name, to=seconds)
         for fate, rows in (self.traffic.counts() if self.traffic else {}).items():
             metrics.set("traffic_rows_total", fate, to=rows)
 
@@ -174,7 +194,7 @@ class State:
         await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
         if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        for part in ("budgets", "cache", "sessions"):
+        for part in ("budgets", "cache", "sessions", "pacer"):
             here = getattr(self, part)
             if here is not None and (heir is None or getattr(heir, part) is not here):
                 await here.close()
@@ -227,10 +247,27 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         secret, known = config.session_secret(os.environ), since.sessions if since else None
         sessions = Sessions(config.sessions, config, router, prices, redis, secret, since=known)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of, redis=redis)
-    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
-    # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
+    pacer = kept("pacer", "redis_url_env") if config.dial.usd else None
+    fresh_pacer = pacer is None and config.dial.usd is not None
+    if fresh_pacer:
+        pacer = pacer_of(config, router, redis, lasting, since.pacer if since else None)
+    usual = strongest_usd(router)
+    waits = partial(dispatch.seconds, router.ladder.names)
+    pricing = Pricing(usual, config.latency.usd_per_second, waits, pacer)
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing=pricing)
+    # From here on only what was spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
         await budgets.open()
+    if fresh_pacer:
+        try:
+            await pacer.open()
+        except GatewayConfigError:
+            if fresh_budgets:
+                await budgets.close()
+            raise
+    elif pacer is not None:
+        pacer.retune(config.dial)
+    lasting.pacer = pacer
     if fresh_traffic and traffic is not None:
         await asyncio.to_thread(traffic.open)
     await dispatch.open()
@@ -248,6 +285,22 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         redis=redis,
         lasting=lasting,
         router_mark=seen,
+        pacer=pacer,
+    )
+
+
+def pacer_of(
+    config: GatewayConfig, router: Router, redis: "Redis | None", lasting: Lasting, since: Pacer | None
+) -> Pacer:
+    """The pacer of a dial of dollars, not yet open; with what the one before it knew."""
+    path = lasting.spent and lasting.spent.with_suffix(".pace")
+    return Pacer(
+        config.dial,
+        strongest_usd=strongest_usd(router),
+        price=first_price(router),
+        store=RedisShelf(redis) if redis else Shelf(path, lambda: lasting.others("pace")),
+        workers=config.listen.workers,
+        since=since,
     )
 
 

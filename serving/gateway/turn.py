@@ -28,6 +28,7 @@ MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
 CLIENT_LEFT = 499  # what nginx logs for it
 BROKEN = 502
+ERRORS = 400  # and above: of answers that are none, which tell the pacer nothing unless they cost something
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -128,7 +129,10 @@ class Turn:
                     async for piece in pieces:
                         yield piece
             finally:
-                await room.settle(self._cost_usd + sum(waste.usd for waste in self._wasted))
+                usd = self._cost_usd + sum(waste.usd for waste in self._wasted)
+                if state.pacer is not None and (usd or self._status < ERRORS):
+                    state.pacer.spent(usd)
+                await room.settle(usd)
 
     def _planned(self, able: list[str], lowered: float) -> Plan:
         began = time.perf_counter()

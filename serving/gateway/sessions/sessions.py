@@ -71,9 +71,10 @@ class Conversation:
         """The lowest tier that may answer, in the router's ladder."""
         return self.session.least(tool_loop=self.tool_loop)
 
-    def rule(self, penalty: float) -> Staying:
-        """What decides this turn by a dial's penalty, in quality for what the strongest tier costs."""
-        base = Priced(penalty / self.strongest_usd)
+    def rule(self, penalty: float, base: Priced | None = None) -> Staying:
+        """What decides this turn by a dial's penalty, in quality for what the strongest tier costs, or by
+        ``base`` where dollars have a price of their own."""
+        base = base or Priced(penalty / self.strongest_usd)
         return self.session.rule(base, self.terms, tokens=self.tokens, at=self.at, tool_loop=self.tool_loop)
 
 
