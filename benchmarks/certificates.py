@@ -1,4 +1,4 @@
-"""Whether certificates keep what they promise, what they cost in savings, and how soon a monitor sees a shift.
+"""Whether certificates keep their promise, what they cost in savings, and how soon a monitor sees a shift.
 
     python benchmarks/certificates.py [--datasets FOLDER] [--quick] [--keep FOLDER] > certificates.json
 
@@ -25,7 +25,6 @@ harder half of the tasks, prompts longer than the median.
 import argparse
 import dataclasses
 import json
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from router_model.bench.fresh import machine
 from router_model.data.readers import Reading
 from router_model.errors import DataError
 from router_model.ladder import Ladder
@@ -129,7 +129,7 @@ class Rowset:
 
 
 def _without(prepared: Prepared, unseen: NDArray[np.bool_], config: TrainConfig) -> Floats:
-    """What a router says that has not seen some rows: of the others out of fold, of these as it is: [N, K]."""
+    """What a router says that has not seen some rows, of those and, out of fold, of the others: [N, K]."""
     encoder, seen, new = load(config, None), np.flatnonzero(~unseen), np.flatnonzero(unseen)
     part = prepared.take(seen)
     fitted = crossfit(encoder, part.encoded, part.labels.sufficient, part.groups, config)
@@ -156,7 +156,7 @@ class Sequence:
     def of(cls, rows: Rowset) -> "Sequence":
         """By a grid that knows probabilities and prices, and no outcome."""
         relative = rows.cost.mean(axis=0) / rows.cost[:, -1].mean()
-        penalties = penalty_grid(rows.probabilities, relative)
+        penalties = penalty_grid(rows.probabilities, relative)[::2]
         chosen = choose(rows.probabilities, relative, penalties)
         losses = rows.outcomes[:, -1:] - np.take_along_axis(rows.outcomes, chosen, axis=1)
         paid = np.take_along_axis(rows.cost, chosen, axis=1).mean(axis=0) / rows.cost[:, -1].mean()
@@ -164,13 +164,15 @@ class Sequence:
 
     def passed(self, losses: Floats) -> Rows:
         """How many of the first penalties each promise certifies by the losses [n, L] of some rows."""
-        bounds, errors = (np.array(part) for part in zip(*PROMISES, strict=True))
+        bounds, confidences = (np.array(part) for part in zip(*PROMISES, strict=True))
         passed, open_ = np.zeros(len(PROMISES), np.int64), np.ones(len(PROMISES), np.bool_)
         for start in range(0, losses.shape[1], BLOCK):
             some = losses[:, start : start + BLOCK]
             width, left = some.shape[1], np.flatnonzero(open_)
             shown = hedged_bet(
-                np.tile(some, len(left)), np.repeat(bounds[left], width), np.repeat(1 - errors[left], width)
+                np.tile(some, len(left)),
+                np.repeat(bounds[left], width),
+                np.repeat(1 - confidences[left], width),
             ).reshape(len(left), width)
             passed[left] += np.where(shown.all(axis=1), width, shown.argmin(axis=1))
             open_[left] = shown.all(axis=1)
@@ -308,10 +310,12 @@ class Service:
             )
             for row, tier in enumerate(chosen.tolist())
         ]
-        made = claims([items[row] for row in inside.tolist()])
-        return cls(Monitor.watching(made, ERROR, CLAIMS_ERROR), items, inside)
+        made, lengths = claims([items[row] for row in inside.tolist()])
+        return cls(Monitor.watching(made, lengths, ERROR, CLAIMS_ERROR), items, inside)
 
-    def revoked_at(self, rows: Rows, most: int, random: np.random.Generator, since: Monitor | None = None) -> float:
+    def revoked_at(
+        self, rows: Rows, most: int, random: np.random.Generator, since: Monitor | None = None
+    ) -> float:
         """Items drawn from ``rows`` until it is revoked; infinite where ``most`` are not enough."""
         monitor = since or self.monitor
         for number, row in enumerate(random.choice(rows, most).tolist(), 1):
@@ -348,9 +352,7 @@ def shifts(rows: Rowset, services: int, runs: int) -> dict[str, Any]:
             other = Service.begun(rows, rows.without[fold], seen, random)
             for task in np.unique(rows.task[unseen]):
                 those = np.flatnonzero(rows.task == task)
-                found.setdefault(f"new_task {task}", []).append(
-                    other.revoked_at(those, PATIENCE, random)
-                )
+                found.setdefault(f"new_task {task}", []).append(other.revoked_at(those, PATIENCE, random))
         told(f"service {number + 1} of {services}")
     tasks = [at for kind, many in found.items() if kind.startswith("new_task") for at in many]
     told_of = {kind: _delays(many) for kind, many in {**found, "new_task": tasks}.items()}
@@ -372,7 +374,10 @@ def _kinds(rows: Rowset, rest: Rows) -> Iterator[tuple[str, Rows]]:
 
 def _delays(found: list[float]) -> dict[str, Any]:
     ordered = sorted(found)
-    quantiles = {f"p{share:.0%}"[:-1]: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95)}
+    quantiles = {
+        f"p{share:.0%}"[:-1]: ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        for share in (0.5, 0.95)
+    }
     return {
         "runs": len(found),
         "revoked": float(np.isfinite(found).mean()),
@@ -387,13 +392,15 @@ def told(line: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--datasets", type=Path, default=Path(__file__).parents[2] / "shared" / "datasets")
     parser.add_argument("--quick", action="store_true", help="20 splits, few runs, one router without a task")
     parser.add_argument("--keep", type=Path, help="folder that keeps predictions for another run")
     options = parser.parse_args()
-    splits, services, runs = (20, 4, 5) if options.quick else (1000, 100, 10)
-    result: dict[str, Any] = {"machine": f"{platform.machine()} {platform.python_version()}"}
+    splits, services, runs = (20, 3, 5) if options.quick else (1000, 40, 25)
+    result: dict[str, Any] = {"machine": machine()}
     for name in SETS:
         rows = Rowset.read(options.datasets, name, options.keep, 1 if options.quick else TASK_FOLDS)
         told(f"{name}: {len(rows.groups)} rows")

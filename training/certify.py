@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from router_model.data.readers import Reading
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.policy.certificate import STATISTICS, Certificate, Claim
-from router_model.policy.monitor import Feedback, statistics
+from router_model.policy.monitor import Feedback, doublings, statistics
 from router_model.router import Router
 from router_model.training.bounds import mean_interval
 from router_model.training.config import TrainConfig
@@ -66,7 +67,7 @@ class Evidence:
     leaks: LeakVerdict
 
     def one_of_each(self) -> Rows:
-        """A row of each group, as near-duplicates are no two pieces of evidence, in an order that tells nothing."""
+        """A row of each group, since near-duplicates are one piece of evidence, in a random order."""
         order = np.random.default_rng(int(self.fingerprint[:15], 16)).permutation(len(self.groups))
         _, first = np.unique(self.groups[order], return_index=True)
         rows: Rows = order[np.sort(first)]
@@ -113,6 +114,7 @@ def certify(
     (measured,) = measure_points(policy, [point], found.probabilities, found.labels, bootstrap)
     texts = [found.records[row].prompt.text for row in rows.tolist()]
     chosen = policy.choose_batch(probabilities.astype(np.float32), measured, texts)
+    claimed, lengths = claims(_items(found, rows, chosen))
     try:
         certificate = Certificate(
             point=measured,
@@ -126,8 +128,9 @@ def certify(
             groups=len(rows),
             leaks=found.leaks.message,
             date=date,
-            claims=claims(_items(found, rows, chosen)),
+            claims=claimed,
             claims_error=CLAIMS_ERROR,
+            lengths=lengths,
         )
     except ValueError as error:
         raise ConfigError(f"this cannot be certified: {error}") from None
@@ -136,15 +139,22 @@ def certify(
     return Certified(certificate, str(out) if out else None, tested)
 
 
-def claims(items: Sequence[Feedback]) -> tuple[Claim, ...]:
-    """What a monitor is to hold traffic against, from items of the certified kind."""
-    told = [statistics(item) for item in items]
+def claims(items: Sequence[Feedback]) -> tuple[tuple[Claim, ...], tuple[int, int]]:
+    """What a monitor is to hold traffic against, from items of the certified kind; and its lengths.
+
+    Lengths span four standard deviations to either side, in whole numbers, so that they hardly follow the
+    rows that the intervals come from.
+    """
+    length = np.array([doublings(item.characters) for item in items])
+    reach = 4 * float(length.std()) + 0.5
+    lengths = max(0, floor(length.mean() - reach)), ceil(length.mean() + reach)
+    told = [statistics(item, lengths) for item in items]
     made = []
     for name in STATISTICS:
         values = np.array([one[name] for one in told])
         low, high = mean_interval(values, CLAIMS_ERROR / len(STATISTICS))
         made.append(Claim(name, low, high, float(values.std())))
-    return tuple(made)
+    return tuple(made), lengths
 
 
 def _evidence(

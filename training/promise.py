@@ -18,14 +18,14 @@ from scipy.special import ndtri
 from router_model.artifact import Manifest
 from router_model.errors import ConfigError, DataError
 from router_model.policy.curve import OperatingPoint, Rule
-from router_model.training.bounds import TESTS, Test
+from router_model.training.bounds import TESTS, Test, hedged_bet
 from router_model.training.curve import choose
 
 Floats = NDArray[np.float64]
 BETWEEN = 4  # steps of the sequence from one point of the curve to the next
 BLOCK = 32  # points that are tested at once
 POWER = 0.8  # with which so many rows do as is told where there are too few
-OVERHEAD = 1.1  # rows that the test needs for each that a normal test would, as measured
+MOST_RESAMPLED, RESAMPLES, STEP = 20_000, 200, 1.1  # beyond so many rows a normal test is near enough
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,23 @@ class Promise:
         return TESTS[self.test](losses, self.bound, 1 - self.confidence, self.keep)
 
     def rows_needed(self, losses: Floats) -> int | None:
-        """Rows at which a point with losses [n] like these is shown to keep it with a probability of 0.8.
+        """Rows at which the bet shows a point with losses [n] like these to keep it, 8 times of 10.
 
-        Roughly, by a normal test; None where its mean loss is the bound or more.
+        By a normal test, and then by resamples of the losses until there are rows enough. None where their
+        mean is the bound or more.
         """
         margin = self.bound - float(losses.mean())
         if margin <= 0:
             return None
         quantiles = float(ndtri(self.confidence) + ndtri(POWER))
-        deviation = max(float(losses.std()), 1 / len(losses))
-        return int(np.ceil(OVERHEAD * (quantiles * deviation / margin) ** 2))
+        rows = int(np.ceil((quantiles * float(losses.std()) / margin) ** 2)) + 20
+        random = np.random.default_rng(0)
+        while rows < MOST_RESAMPLED:
+            drawn = random.choice(losses, (rows, RESAMPLES))
+            if hedged_bet(drawn, self.bound, 1 - self.confidence, self.keep).mean() >= POWER:
+                return rows
+            rows = int(np.ceil(STEP * rows))
+        return rows
 
 
 def candidates(manifest: Manifest, promise: Promise) -> list[OperatingPoint]:
@@ -153,7 +160,8 @@ def _too_few(losses: Floats, promise: Promise) -> str:
     needed = promise.rows_needed(losses)
     if needed is None:
         return f"{says}; allow more with --max-loss, or train a router that loses less"
-    return f"{says}; about {needed} such prompts would show it"
+    by = "" if promise.test == "hedged-bet" else " by --test hedged-bet"
+    return f"{says}; about {needed} such prompts would show it{by}"
 
 
 def _filled(rows: Floats) -> Floats:

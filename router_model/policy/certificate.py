@@ -62,6 +62,7 @@ class Certificate:
         date: of the certification, as YYYY-MM-DD.
         claims: what a monitor holds traffic against.
         claims_error: probability that any of their intervals misses.
+        lengths: logarithms to base 2 of the characters that count as length 0 and 1 there.
     """
 
     point: OperatingPoint
@@ -77,6 +78,7 @@ class Certificate:
     date: str
     claims: tuple[Claim, ...]
     claims_error: float
+    lengths: tuple[int, int]
 
     def __post_init__(self) -> None:
         numbers = {"max_loss": (0, 1), "confidence": (0.5, 1), "claims_error": (0, 0.5), "loss": (-1, 1)}
@@ -99,6 +101,7 @@ class Certificate:
             (_matches(HEXADECIMAL, self.data), "a fingerprint that is none"),
             (_matches(DATE, self.date), f"a date that is not YYYY-MM-DD: {self.date!r:.40}"),
             (_matches(NOTE, self.leaks), "a note that is too long, or does not print"),
+            (_rising(self.lengths), "lengths that are no two rising numbers up to 64"),
             (len(set(names)) == len(names), "two claims of one statistic"),
         ):
             if not sound:
@@ -107,9 +110,11 @@ class Certificate:
     @property
     def message(self) -> str:
         """The promise in one line, for people."""
-        share = "of the strongest tier's quality" if self.relative else "of mean outcome"
+        most = f"{self.max_loss:g} of mean outcome"
+        if self.relative:
+            most = f"{self.max_loss:.3g} of the strongest tier's quality"
         return (
-            f"loses more than {self.max_loss:.2%} {share} with a probability of at most "
+            f"loses more than {most} with a probability of at most "
             f"{1 - self.confidence:.3g}, by {self.groups} prompts; certified {self.date}"
         )
 
@@ -131,13 +136,18 @@ class Certificate:
             )
             for claim in value["claims"]
         )
-        return cls(**{**value, "point": point, "claims": claims})
+        return cls(**{**value, "point": point, "claims": claims, "lengths": tuple(value["lengths"])})
 
 
 def _number(value: Any, name: str) -> float:
     if value.__class__ not in (int, float) or not math.isfinite(value):
         raise ValueError(f"{name} is no number")
     return float(value)
+
+
+def _rising(lengths: tuple[Any, ...]) -> bool:
+    whole = len(lengths) == 2 and all(length.__class__ is int for length in lengths)
+    return whole and 0 <= lengths[0] < lengths[1] <= 64
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

@@ -23,8 +23,7 @@ from router_model.policy.certificate import Certificate, Claim
 
 RATES = (0.1, 0.3, 0.9)  # of the most that may be staked: for slight, middling and strong shifts
 IDLE = 0.5  # the part of the capital that is kept out of the game
-TOLERANCE = 0.1  # standard deviations that a mean may drift, as no traffic stays quite the same
-SHORTEST, LONGEST = 2.0, 16.0  # logarithms to base 2 of the characters that have length 0 and 1
+TOLERANCE = 0.05  # standard deviations that a mean may drift, as no traffic stays quite the same
 UPWARDS, DOWNWARDS = 1, -1
 
 
@@ -48,13 +47,24 @@ class Feedback:
     strongest_outcome: float | None = None
 
 
-def statistics(item: Feedback) -> dict[str, float]:
-    """The statistics of one item that claims speak of, each in [0, 1]."""
+def doublings(characters: int) -> float:
+    """The length of a prompt, as a logarithm to base 2."""
+    return math.log2(1 + characters)
+
+
+def statistics(item: Feedback, lengths: tuple[int, int]) -> dict[str, float]:
+    """The statistics of one item that claims speak of, each in [0, 1].
+
+    Args:
+        lengths: ``doublings`` that count as length 0 and 1, as do all that are below and above.
+    """
+    shortest, longest = lengths
+    length = (doublings(item.characters) - shortest) / (longest - shortest)
     return {
         "outcome": item.outcome,
         "shortfall": (1 + item.expected - item.outcome) / 2,
         "strongest": item.strongest,
-        "length": min(1.0, max(0.0, (math.log2(1 + item.characters) - SHORTEST) / (LONGEST - SHORTEST))),
+        "length": min(1.0, max(0.0, length)),
     }
 
 
@@ -78,6 +88,7 @@ class Monitor:
 
     Attributes:
         bets: what is staked on.
+        lengths: of ``statistics``.
         error: probability of revoking a certificate whose claims hold.
         keep: of the strongest tier's outcome, to which a loss is counted; 1 where losses are absolute.
         items: seen.
@@ -86,6 +97,7 @@ class Monitor:
     """
 
     bets: tuple[Bet, ...]
+    lengths: tuple[int, int]
     error: float
     keep: float
     items: int
@@ -99,12 +111,13 @@ class Monitor:
         keep, bound = (1 - most, 0.0) if relative else (1.0, most)
         loss = Bet("loss", UPWARDS, (1 + bound) / 2)
         claims, taken = certificate.claims, certificate.claims_error
-        return cls.watching(claims, error, taken, tolerance, also=(loss,), keep=keep)
+        return cls.watching(claims, certificate.lengths, error, taken, tolerance, also=(loss,), keep=keep)
 
     @classmethod
     def watching(
         cls,
         claims: Sequence[Claim],
+        lengths: tuple[int, int],
         error: float,
         claims_error: float,
         tolerance: float = TOLERANCE,
@@ -115,6 +128,7 @@ class Monitor:
         """A monitor of claims.
 
         Args:
+            lengths: that the claim of length is made in.
             error: probability of a false alarm at most, in (0, 1), that of the claims' intervals included.
             claims_error: the part of it that these take.
             tolerance: of drifts in the mean of a statistic, in standard deviations, 0 or more.
@@ -135,7 +149,7 @@ class Monitor:
                 bets.append(Bet(claim.statistic, DOWNWARDS, claim.low - slack))
         bets = [bet for bet in bets if 0 < bet.bar < 1]
         stakes = len(bets) * len(RATES)
-        return cls(tuple(bets), error - claims_error, keep, 0, IDLE, ((1 - IDLE) / stakes,) * stakes)
+        return cls(tuple(bets), lengths, error - claims_error, keep, 0, IDLE, ((1 - IDLE) / stakes,) * stakes)
 
     @property
     def capital(self) -> float:
@@ -159,7 +173,7 @@ class Monitor:
         """The state after one more item; a revoked certificate stays revoked."""
         if self.revoked:
             return self
-        values = statistics(item)
+        values = statistics(item, self.lengths)
         if item.strongest_outcome is not None:
             values["loss"] = (1 + self.keep * item.strongest_outcome - item.outcome) / 2
         stakes, place = [], 0

@@ -69,6 +69,8 @@ FAMILIES = _of(
     ("breaker_open", "gauge", "1 where a worker leaves the provider alone.", ("provider",), (), "max"),
     ("budget_spent_share", "gauge", "Share of the budget that is spent.", ("budget",), (), "max"),
     ("traffic_rows_total", "counter", "Rows of the traffic log, by what became of them.", ("fate",)),
+    ("certificate_revoked", "gauge", "1 where traffic is shown not to be what was certified.", (), (), "max"),
+    ("certificate_capital", "gauge", "What the monitor of the certificate has won.", (), (), "max"),
     ("reloads_total", "counter", "Reloads of the configuration or the artifact.", ("outcome",)),
 )  # fmt: skip
 

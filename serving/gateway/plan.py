@@ -10,6 +10,7 @@ from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.guarantee import Guarantee
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
@@ -48,6 +49,7 @@ class Planner:
         dial: of requests that name none.
         explore: share of ``auto`` requests whose tier is drawn at random.
         upwards: whether stronger tiers follow the choice.
+        guarantee: that the artifact's certificate stands; None where it has none.
         draw: uniform in [0, 1).
     """
 
@@ -56,6 +58,7 @@ class Planner:
     dial: Dial
     explore: float = 0.0
     upwards: bool = True
+    guarantee: Guarantee | None = None
     draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
 
     def plan(self, call: Call, able: Sequence[str], lowered: float = 0.0) -> Plan:
@@ -96,11 +99,18 @@ class Planner:
             RequestError: the router cannot read the prompt, or the dial is none.
         """
         quality, budget = call.asked.quality, call.asked.budget
-        if quality is None and budget is None:
+        if call.asked.certified and self.guarantee is None:
+            what = "this router has no certificate; make one with router-model certify"
+            raise RequestError(400, "invalid_request_error", what, param="model")
+        if quality is None and budget is None and not call.asked.certified:
             quality, budget = self.dial.quality, self.dial.budget
         if lowered > 0:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
+        certified = self.guarantee if quality is None and budget is None else None
+        instead = certified.rule if certified else None
         try:
+            if instead is not None:
+                return self.router.route(call.body, rule=instead)
             return self.router.route(call.body, quality=quality, budget=budget)
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None

@@ -20,6 +20,7 @@ from router_model.serving.gateway.capacity import Capacity
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.feedback import Feedback
+from router_model.serving.gateway.guarantee import Guarantee
 from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.plan import Planner
@@ -89,6 +90,7 @@ class State:
     Attributes:
         config: the file.
         prices: of each provider, by its name.
+        guarantee: of the artifact's certificate; None where it has none.
         router_mark: of the artifact when it was read.
     """
 
@@ -104,6 +106,7 @@ class State:
     redis: "Redis | None"
     lasting: Lasting
     router_mark: Mark
+    guarantee: Guarantee | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -161,6 +164,9 @@ class State:
             metrics.set("breaker_open", name, to=float(upstream.health.circuit.state == "open"))
         for name, share in self.budgets.shares().items():
             metrics.set("budget_spent_share", name, to=share)
+        if self.guarantee:
+            metrics.set("certificate_revoked", to=float(bool(self.guarantee.reason)))
+            metrics.set("certificate_capital", to=self.guarantee.monitor.capital)
         for fate, rows in (self.traffic.counts() if self.traffic else {}).items():
             metrics.set("traffic_rows_total", fate, to=rows)
 
@@ -170,9 +176,10 @@ class State:
         await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
         if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        for part in ("budgets", "cache"):
-            if heir is None or getattr(heir, part) is not getattr(self, part):
-                await getattr(self, part).close()
+        for part in ("budgets", "cache", "guarantee"):
+            here = getattr(self, part)
+            if here is not None and (heir is None or getattr(heir, part) is not here):
+                await here.close()
         if self.redis is not None and (heir is None or heir.redis is not self.redis):
             await self.redis.aclose()
 
@@ -217,12 +224,26 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
         traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
-    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
+    guarantee = kept("guarantee", "guarantee", "redis_url_env", "listen")
+    certificate = router.artifact.manifest.certificate
+    fresh_guarantee = guarantee is None or guarantee.certificate != certificate
+    if fresh_guarantee:
+        guarantee = certificate and Guarantee(
+            certificate,
+            config.guarantee,
+            router.ladder.names,
+            redis=redis,
+            workers=config.listen.workers,
+            path=lasting.spent.with_suffix(".revoked") if lasting.spent else None,
+        )
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, guarantee)
     # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
         await budgets.open()
     if fresh_traffic and traffic is not None:
         await asyncio.to_thread(traffic.open)
+    if fresh_guarantee and guarantee is not None:
+        await guarantee.open()
     await dispatch.open()
     return State(
         config=config,
@@ -237,6 +258,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         redis=redis,
         lasting=lasting,
         router_mark=seen,
+        guarantee=guarantee,
     )
 
 

@@ -221,7 +221,8 @@ class Turn:
     def _write_down(self) -> None:
         """Accounts, metrics, and the traffic log."""
         state, answer, plan = self.state, self._answer, self._plan
-        decided = plan is not None and plan.decision is not None
+        decision = plan.decision if plan else None
+        decided = decision is not None
         escalated = bool(answer and plan and answer.tier != plan.tier)
         entry = Entry(
             request_id=self.id,
@@ -252,6 +253,8 @@ class Turn:
         state.lasting.spans.add(entry, self.headers.get("traceparent"))
         if state.config.log_requests:
             log_entry(entry)
+        if state.guarantee and decision and not entry.explored and self._status == 200:
+            state.guarantee.remember(entry, decision)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
             state.feedback.remember(entry)
