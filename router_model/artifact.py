@@ -25,6 +25,7 @@ from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.frame import Frame
 from router_model.ladder import Ladder
+from router_model.policy.certificate import Certificate
 from router_model.policy.curve import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
 from router_model.providers import CPU
@@ -65,6 +66,7 @@ class Manifest:
         probes: prompts with the probabilities that they must give.
         frame: what stands around a text's tokens, where a transformer reads them.
         providers: of ONNX Runtime that the graph is meant for, best first.
+        certificate: what is promised of one operating point, which is then the default; None without one.
     """
 
     ladder: Ladder
@@ -85,10 +87,12 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     frame: Frame | None = None
     providers: tuple[str, ...] = (CPU,)
+    certificate: Certificate | None = None
 
     def policy(self) -> Policy:
         """The operating curve, to be looked up by dial."""
-        return Policy(self.relative_cost, self.curve, ("quality", self.default_quality))
+        certified = self.certificate.point if self.certificate else None
+        return Policy(self.relative_cost, self.curve, ("quality", self.default_quality), certified)
 
     def to_json(self) -> str:
         """One JSON object, with the versions and the tokenizer's hash that a loader checks."""
@@ -110,6 +114,7 @@ class Manifest:
                 "relative_cost": self.relative_cost,
                 "output_tokens": self.output_tokens,
                 "default_quality": self.default_quality,
+                "certificate": self.certificate.to_dict() if self.certificate else None,
                 "calibration": self.calibration,
                 "guard": self.guard,
                 "metrics": self.metrics,
@@ -165,6 +170,7 @@ class Manifest:
             output_tokens=_floats(value["output_tokens"], len(ladder), low=0),
             default_quality=_within(_typed(value["default_quality"], float), 1e-9, 1),
             curve=curve,
+            certificate=_certificate(value.get("certificate"), len(ladder)),
             guard=_typed(value["guard"], dict),
             probes=tuple(
                 (_typed(p["prompt"], str), _floats(p["sufficiency"], len(ladder))) for p in value["probes"]
@@ -224,6 +230,14 @@ def seal(graph: bytes, manifest: Manifest) -> bytes:
     """The artifact's bytes for an ONNX model that has no metadata of its own."""
     body = graph + metadata_entry(MANIFEST_KEY, manifest.to_json())
     return body + metadata_entry(DIGEST_KEY, _sha256(body))
+
+
+def resealed(artifact: Artifact, manifest: Manifest) -> bytes:
+    """The artifact's bytes with another manifest in the place of its own."""
+    raw = memoryview(artifact.content)
+    start, end = metadata(raw)[MANIFEST_KEY]
+    entry = metadata_entry(MANIFEST_KEY, bytes(raw[start:end]).decode())
+    return seal(bytes(raw[: end - len(entry)]), manifest)
 
 
 def write(path: str | Path, content: bytes) -> None:
@@ -297,10 +311,19 @@ def _providers(values: Any) -> tuple[str, ...]:
     return names
 
 
-def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
+def _certificate(value: Any, tiers: int) -> Certificate | None:
+    if value is None:
+        return None
+    point = _point(_typed(value, dict)["point"], tiers, ("certified",))
+    return Certificate.from_dict(value, point)
+
+
+def _point(
+    value: dict[str, Any], tiers: int, dials: tuple[str, ...] = ("quality", "budget")
+) -> OperatingPoint:
     intervals = {key: _floats(value[key], 2) for key in ("quality_interval", "cost_interval")}
     point = OperatingPoint(**{**value, **intervals, "shares": _floats(value["shares"], tiers)})
-    if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
+    if point.dial not in dials or point.rule not in ("router", "fixed"):
         raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
     _floats([point.value, point.penalty, point.quality, point.cost], 4, low=0)
     for share in (point.value, *point.shares):

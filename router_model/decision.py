@@ -79,6 +79,11 @@ class Decision:
         return self._offers[self._chosen].usd(self._characters)
 
     @property
+    def characters(self) -> int:
+        """Length of the prompt."""
+        return self._characters
+
+    @property
     def truncated(self) -> bool:
         """Whether the text was longer than the window that the router reads."""
         return self._truncated

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from router_model.cli.bench import bench
+from router_model.cli.certify import certify
 from router_model.cli.crossval import crossval
 from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
@@ -63,7 +64,7 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    train, evaluate, crossval, distill,
+    train, evaluate, crossval, certify, distill,
     route, label, inspect, bench, datasets,
     serve, key, turns,
     ingest, outcomes, judge, simulate, replay, redact, forget,

@@ -84,6 +84,8 @@ FAMILIES = _of(
     ("pace_budget_usd", "gauge", "The dial's budget, for its term or its lot of requests.", (), (), "max"),
     ("tier_seconds", "gauge", "What a tier takes, as the price of time counts it.", ("tier",), (), "max"),
     ("traffic_rows_total", "counter", "Rows of the traffic log, by what became of them.", ("fate",)),
+    ("certificate_revoked", "gauge", "1 where traffic is shown not to be what was certified.", (), (), "max"),
+    ("certificate_capital", "gauge", "What the monitor of the certificate has won.", (), (), "max"),
     ("reloads_total", "counter", "Reloads of the configuration or the artifact.", ("outcome",)),
 )  # fmt: skip
 

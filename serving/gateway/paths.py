@@ -104,15 +104,18 @@ def decided(state: State, call: Call) -> bytes:
 
 async def feedback(state: State, incoming: Incoming) -> Pieces:
     """An outcome for an earlier request, by its id."""
-    if state.traffic is None:
+    if state.traffic is None and state.guarantee is None:
         raise RequestError(
             404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
         )
     assert incoming.caller is not None  # noqa: S101  # the path has a scope
     outcome = state.feedback.read(incoming.body, incoming.caller)
-    state.traffic.tell(outcome)
+    if state.traffic is not None:
+        state.traffic.tell(outcome)
     if state.sessions is not None and outcome.outcome < GOOD:
         state.sessions.fail(outcome.request_id, outcome.tenant)
+    if state.guarantee is not None:
+        state.guarantee.tell(outcome)
     state.metrics.count("feedback_total", outcome.tier or "", "good" if outcome.outcome >= GOOD else "bad")
     yield Head(200, [JSON])
     yield b'{"kept":true}'
@@ -134,8 +137,11 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
     """Whether requests are wanted: not where every provider of every tier is out."""
     out = [tier.name for tier in state.config.tiers if not state.dispatch.up(tier.name)]
     down = len(out) == len(state.config.tiers)
+    told: dict[str, Any] = {"status": "down" if down else "ready", "tiers_out": out}
+    if state.guarantee is not None:
+        told["certificate"] = state.guarantee.status()
     yield Head(503 if down else 200, [JSON])
-    yield msgspec.json.encode({"status": "down" if down else "ready", "tiers_out": out})
+    yield msgspec.json.encode(told)
 
 
 async def metrics(state: State, incoming: Incoming) -> Pieces:

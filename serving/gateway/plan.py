@@ -15,6 +15,7 @@ from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.sessions.sessions import Conversation
 from router_model.serving.gateway.pricing import Pricing
+from router_model.serving.gateway.guarantee import Guarantee
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
@@ -53,6 +54,7 @@ class Planner:
         explore: share of ``auto`` requests whose tier is drawn at random.
         upwards: whether stronger tiers follow the choice.
         pricing: what decides requests that name no dial, where the dial is paced or time has a price.
+        guarantee: that the artifact's certificate stands; None where it has none.
         draw: uniform in [0, 1).
     """
 
@@ -62,6 +64,7 @@ class Planner:
     explore: float = 0.0
     upwards: bool = True
     pricing: Pricing | None = None
+    guarantee: Guarantee | None = None
     draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
 
     def plan(
@@ -112,7 +115,10 @@ class Planner:
             RequestError: the router cannot read the prompt, or the dial is none.
         """
         quality, budget = call.asked.quality, call.asked.budget
-        named = quality is not None or budget is not None
+        if call.asked.certified and self.guarantee is None:
+            what = "this router has no certificate; make one with router-model certify"
+            raise RequestError(400, "invalid_request_error", what, param="model")
+        named = quality is not None or budget is not None or call.asked.certified
         if not named:
             quality, budget = self.dial.quality, self.dial.budget
         if lowered > 0:
@@ -130,6 +136,9 @@ class Planner:
         """What decides in place of the operating point, where something does."""
         pricing = None if named else self.pricing
         priced = pricing.priced(point, lowered) if pricing else None
+        if priced is None and point.dial == "certified":
+            # What is certified decides turn by turn: no conversation moves it, but up by its floor.
+            return self.guarantee.rule if self.guarantee else None
         rule: Rule | None = priced
         if conversation is not None and (priced or point.rule == "router"):
             rule = conversation.rule(point.penalty, priced)

@@ -23,6 +23,7 @@ from router_model.serving.gateway.capacity import Capacity
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.feedback import Feedback
+from router_model.serving.gateway.guarantee import Guarantee
 from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.pace import Pacer
@@ -99,6 +100,7 @@ class State:
     Attributes:
         config: the file.
         prices: of each provider, by its name.
+        guarantee: of the artifact's certificate; None where it has none.
         router_mark: of the artifact when it was read.
         pacer: of the dial's budget; None where the dial is none of dollars.
     """
@@ -117,6 +119,7 @@ class State:
     lasting: Lasting
     router_mark: Mark
     pacer: Pacer | None = None
+    guarantee: Guarantee | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -185,6 +188,9 @@ class State:
             names = self.planner.router.ladder.names
             for name, seconds in zip(names, self.dispatch.seconds(names), strict=True):
                 metrics.set("tier_seconds", name, to=seconds)
+        if self.guarantee:
+            metrics.set("certificate_revoked", to=float(bool(self.guarantee.reason)))
+            metrics.set("certificate_capital", to=self.guarantee.monitor.capital)
         for fate, rows in (self.traffic.counts() if self.traffic else {}).items():
             metrics.set("traffic_rows_total", fate, to=rows)
 
@@ -194,7 +200,7 @@ class State:
         await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
         if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        for part in ("budgets", "cache", "sessions", "pacer"):
+        for part in ("budgets", "cache", "sessions", "pacer", "guarantee"):
             here = getattr(self, part)
             if here is not None and (heir is None or getattr(heir, part) is not here):
                 await here.close()
@@ -254,7 +260,19 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     usual = strongest_usd(router)
     waits = partial(dispatch.seconds, router.ladder.names)
     pricing = Pricing(usual, config.latency.usd_per_second, waits, pacer)
-    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing=pricing)
+    guarantee = kept("guarantee", "guarantee", "redis_url_env", "listen")
+    certificate = router.artifact.manifest.certificate
+    fresh_guarantee = guarantee is None or guarantee.certificate != certificate
+    if fresh_guarantee:
+        guarantee = certificate and Guarantee(
+            certificate,
+            config.guarantee,
+            router.ladder.names,
+            redis=redis,
+            workers=config.listen.workers,
+            path=lasting.spent.with_suffix(".revoked") if lasting.spent else None,
+        )
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing, guarantee)
     # From here on only what was spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
         await budgets.open()
@@ -270,6 +288,8 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     lasting.pacer = pacer
     if fresh_traffic and traffic is not None:
         await asyncio.to_thread(traffic.open)
+    if fresh_guarantee and guarantee is not None:
+        await guarantee.open()
     await dispatch.open()
     return State(
         config=config,
@@ -286,6 +306,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         lasting=lasting,
         router_mark=seen,
         pacer=pacer,
+        guarantee=guarantee,
     )
 
 

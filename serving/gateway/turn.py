@@ -249,7 +249,8 @@ class Turn:
         state, answer, plan, conversation = self.state, self._answer, self._plan, self._conversation
         if state.sessions and conversation:
             state.sessions.keep(conversation, self.id, failed=self._status >= 500)
-        decided = plan is not None and plan.decision is not None
+        decision = plan.decision if plan else None
+        decided = decision is not None
         escalated = bool(answer and plan and answer.tier != plan.tier)
         entry = Entry(
             request_id=self.id,
@@ -281,6 +282,8 @@ class Turn:
         state.lasting.spans.add(entry, self.headers.get("traceparent"))
         if state.config.log_requests:
             log_entry(entry)
+        if state.guarantee and decision and not entry.explored and self._status == 200:
+            state.guarantee.remember(entry, decision)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
             state.feedback.remember(entry)

@@ -17,6 +17,7 @@ from router_model.serving.gateway.config.cache import Caches, ExactCache, Semant
 from router_model.serving.gateway.config.capacity import Capacity
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.config.key import Key
 from router_model.serving.gateway.config.latency import Latency
 from router_model.serving.gateway.config.limits import Limits
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[Part]] = {
     "`cache.semantic`": SemanticCache,
     "`keys[]`": Key,
     "`budgets[]`": Budget,
+    "`guarantee`": GuaranteeConfig,
     "`traffic`": Traffic,
     "`sessions`": Sessions,
 }

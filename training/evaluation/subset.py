@@ -28,6 +28,7 @@ def on_tiers(manifest: Manifest, ladder: Ladder) -> tuple[Manifest, NDArray[np.i
         relative_cost=tuple((costs / costs[-1]).tolist()),
         output_tokens=tuple(manifest.output_tokens[k] for k in columns),
         curve=tuple(_restricted(point, columns, float(costs[-1])) for point in manifest.curve),
+        certificate=None,  # it promises nothing of fewer tiers
     )
     return restricted, columns
 

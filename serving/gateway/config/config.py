@@ -18,6 +18,7 @@ from router_model.serving.gateway.config.budget import Budget
 from router_model.serving.gateway.config.cache import Caches
 from router_model.serving.gateway.config.capacity import Capacity
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.config.key import Key
 from router_model.serving.gateway.config.latency import Latency
 from router_model.serving.gateway.config.limits import Limits
@@ -66,6 +67,7 @@ class GatewayConfig(Part, frozen=True):
     redis_url_env: Variable | None = None
     keys: tuple[Key, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    guarantee: GuaranteeConfig = GuaranteeConfig()
     traffic: Traffic | None = None
     sessions: Sessions | None = None
     allow_real_models: bool = True
