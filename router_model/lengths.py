@@ -9,12 +9,13 @@ N: prompts, K: tiers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, where _rows could not be kept
 class Weights:
     """A prompt's own expected costs, in mean costs of the strongest tier, as the operating curve weighs them.
 
@@ -38,15 +39,20 @@ class Weights:
             penalty: in quality per unit of relative cost, 0 or more.
             characters: of the prompt.
         """
-        per_character, per_token, tiers = self.per_character, self.per_token, len(self.per_answer)
+        place = len(self.per_answer)  # of the first tier's tokens
         best, best_value, k = 0, -1e300, 0
-        for cost in self.per_answer:  # as in Policy.choose
-            cost += per_character[k] * characters + per_token[k] * outputs[tiers + k]
+        for per_answer, per_character, per_token in self._rows:  # as in Policy.choose
+            cost = per_answer + per_character * characters + per_token * outputs[place]
             value = outputs[k] - penalty * cost
             if value > best_value:
                 best, best_value = k, value
             k += 1  # noqa: SIM113  # enumerate builds a pair for each tier
+            place += 1
         return best
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[float, float, float], ...]:
+        return tuple(zip(self.per_answer, self.per_character, self.per_token, strict=True))
 
     def costs(self, characters: NDArray[np.int64], output_tokens: NDArray[np.float32]) -> NDArray[np.float64]:
         """Relative costs of each prompt: int64 [N], typical tokens float32 [N, K] -> float64 [N, K]."""

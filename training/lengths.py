@@ -98,7 +98,7 @@ class HeldOut:
 def held_out(
     fitted: CrossFitted, prepared: Prepared, ladder: Ladder, config: TrainConfig, encoder: Encoder
 ) -> HeldOut | None:
-    """Fit a head on each fold's network, and measure it on the fold; None where no tier's lengths are known."""
+    """Fit a head on each fold's network and measure it on the fold; None where no lengths are known."""
     lengths = answer_lengths(prepared.records, ladder)
     known = ~np.isnan(lengths)  # [N, K]
     if not (known.sum(axis=0) >= MIN_ROWS).any():
