@@ -100,7 +100,10 @@ class Policy:
         return next((p for p in reversed(points) if p.value <= value + TOLERANCE), points[0])
 
     def choose(self, sufficiency: Sequence[float], point: OperatingPoint, text: str) -> int:
-        """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed."""
+        """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed.
+
+        What stands behind the probabilities is not read.
+        """
         if point.rule == "router":
             # A loop, where max and zip would cost twice as much: they are calls, and this is a few steps.
             penalty = point.penalty
@@ -119,11 +122,20 @@ class Policy:
         return max(range(len(point.shares)), key=point.shares.__getitem__)
 
     def choose_batch(
-        self, sufficiency: NDArray[np.float32], point: OperatingPoint, texts: Sequence[str]
+        self,
+        sufficiency: NDArray[np.float32],
+        point: OperatingPoint,
+        texts: Sequence[str],
+        costs: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int64]:
-        """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N]."""
+        """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N].
+
+        ``costs`` float64 [N, K], relative ones of each prompt, are weighed in place of the tiers' means, as
+        ``Weights.choose`` does.
+        """
         if point.rule == "router":
-            value = sufficiency.astype(np.float64) - point.penalty * np.array(self.relative_cost)
+            weighed = np.array(self.relative_cost) if costs is None else costs
+            value = sufficiency.astype(np.float64) - point.penalty * weighed
             chosen: NDArray[np.int64] = value.argmax(axis=1)
             return chosen
         return np.array([self.choose((), point, text) for text in texts], np.int64)

@@ -12,6 +12,7 @@ from router_model.data.groups import group
 from router_model.data.labels import label
 from router_model.data.readers import Reading
 from router_model.data.records import Record
+from router_model.decision import Decisions
 from router_model.errors import ConfigError, LadderError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
@@ -94,8 +95,8 @@ def evaluate(
     labels = label(records, ladder, config.bar, config.margin)
     rows = np.flatnonzero(labels.complete)
     known, labels = [records[row] for row in rows], labels.take(rows)
-    said = router.route_prompts([record.prompt for record in known]).sufficiency
-    probabilities = said[:, columns].astype(np.float64)
+    said = router.route_prompts([record.prompt for record in known])
+    probabilities = said.sufficiency[:, columns].astype(np.float64)
     judged = Judged.by_curve(
         manifest.relative_cost,
         manifest.curve,
@@ -103,6 +104,7 @@ def evaluate(
         labels,
         group(known),
         [record.prompt.text for record in known],
+        _own_cost(said, manifest, columns),
     )
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     others = {"difficulty": _difficulty(probabilities), "length": _length(known, len(ladder))}
@@ -111,6 +113,13 @@ def evaluate(
     if report:
         page = _report(Path(report), manifest, known, judged, evaluation, comparison, config, leaks)
     return Evaluated(evaluation, comparison, leaks, str(page) if page else None)
+
+
+def _own_cost(said: Decisions, manifest: Manifest, columns: NDArray[np.int64]) -> Floats | None:
+    """Relative costs [N, K] of each prompt, where the router weighs these, at the tiers in ``columns``."""
+    if said.output_tokens is None or manifest.lengths is None or manifest.lengths.weights is None:
+        return None
+    return manifest.lengths.weights.costs(said.characters, said.output_tokens[:, columns])
 
 
 def _difficulty(probabilities: Floats) -> Floats:
@@ -162,7 +171,9 @@ def _report(
     bootstrap = Bootstrap(judged.groups, config.resamples, config.confidence, config.seed)
     findings = Findings.of_artifact(
         manifest=manifest,
-        curve=measure_points(policy, manifest.curve, judged.probabilities, judged.labels, bootstrap),
+        curve=measure_points(
+            policy, manifest.curve, judged.probabilities, judged.labels, bootstrap, judged.own_cost
+        ),
         records=records,
         judged=judged,
         evaluation=evaluation,
