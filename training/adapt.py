@@ -1,9 +1,10 @@
-"""A trained router gets another ladder: new models from few labels, other prices, fewer tiers; no encoder learns.
+"""A trained router gets another ladder: new models, other prices, fewer tiers; no encoder learns.
 
-A tier of the new ladder that shares a model with one of the router's stays as it was. Any other is new: its readout
-comes from the labels that records hold of it and from what the known tiers make likely (readout.py). The graph's
-last layer gets a column for it (graft.py). The operating curve and the guard are then worked out from probabilities
-(expected.py), since outcomes of every tier on the same prompts are few or none.
+A tier of the new ladder that shares a model with one of the router's stays as it was. Any other is new:
+its readout comes from the labels that records hold of it and from what the known tiers make likely
+(readout.py). The graph's last layer gets a column for it (graft.py). The operating curve and the guard
+are then worked out from probabilities (expected.py), since outcomes of every tier on the same prompts are
+few or none.
 
 N: prompts, M: labelled ones, K: known tiers, L: tiers of the new ladder.
 """
@@ -87,7 +88,7 @@ class Adapted:
 
 
 def with_model(ladder: Ladder, tier: Tier, replace: str | None = None) -> Ladder:
-    """The ladder with a tier more, where its price puts it, or with it in the place of the one named ``replace``.
+    """The ladder with a tier more, where its price puts it, or in the place of the one named ``replace``.
 
     Raises:
         LadderError: no tier is named so, the tier's name or model is in the ladder, or there are too many.
@@ -119,8 +120,8 @@ def adapt(
         config: of which ``bar``, ``seed``, ``resamples`` and ``confidence`` count; the default dial stays.
 
     Raises:
-        RouterModelError: ``ladder`` and ``outcomes`` do not fit, there are fewer than 50 prompts, or ``out`` is no
-            place for a file, which is untouched then.
+        RouterModelError: ``ladder`` and ``outcomes`` do not fit, there are fewer than 50 prompts, or ``out``
+            is no place for a file, which is untouched then.
     """
     config, out = config or TrainConfig(), Path(out)
     _check_place(out)
@@ -129,8 +130,8 @@ def adapt(
     targets = _targets(records, ladder, known, config.bar)
     if len(records) < MIN_ROWS:
         raise DataError(
-            f"{len(records)} prompts are too few to work out an operating curve; give at least {MIN_ROWS}, with "
-            "or without outcomes, by --prompts"
+            f"{len(records)} prompts are too few to work out an operating curve; give at least {MIN_ROWS}, "
+            "with or without outcomes, by --prompts"
         )
     encoded = encode_for(router, [record.prompt for record in records])
     reading = read_by(router.content, encoded)
@@ -141,7 +142,9 @@ def adapt(
     graph = graft(router.content, columns)
     lengths = _lengths(router.manifest, ladder, known, records)
     probabilities = read_by(graph, encoded).sufficiency  # [N, L]
-    curve, relative_cost = _curve(records, reading, probabilities, posteriors, ladder, lengths, router, config)
+    curve, relative_cost = _curve(
+        records, reading, probabilities, posteriors, ladder, lengths, router, config
+    )
     added = tuple(_added(ladder.tiers[place], targets[place], posteriors[place]) for place in targets)
     assumed = _assumed(added, router.manifest)
     guard = curve.guard | {"message": f"{curve.guard['message']}; {assumed[0]}"}
@@ -186,11 +189,27 @@ def suggested(router: Artifact, prompts: Sequence[Record], count: int) -> list[R
     """
     records = _joined((), prompts)
     if len(records) < max(2, count):
-        raise DataError(f"{count} prompts to label of {len(records)} different ones; give more, or ask for fewer")
+        raise DataError(
+            f"{count} prompts to label of {len(records)} different ones; give more, or ask for fewer"
+        )
     reading = read_by(router.content, encode_for(router, [record.prompt for record in records]))
     known = logit(reading.sufficiency)
     rows = suggest(Prior.between(known, reading.embedding), known, reading.embedding, count)
     return [records[row] for row in rows.tolist()]
+
+
+def level(levels: Floats, known: Sequence[int | None], place: int) -> float | None:
+    """Mean logit to expect of a tier by its price: the mean of its neighbours', or that of its only one.
+
+    Args:
+        levels: mean logits of the known tiers [K].
+        known: of each tier of the ladder its position among them, or None [L].
+        place: of the tier in the ladder.
+    """
+    below = [levels[tier] for tier in known[:place] if tier is not None]
+    above = [levels[tier] for tier in known[place + 1 :] if tier is not None]
+    beside = [*below[-1:], *above[:1]]
+    return float(np.mean(beside)) if beside else None
 
 
 def _check_place(out: Path) -> None:
@@ -210,7 +229,9 @@ def _known(before: Ladder, ladder: Ladder) -> list[int | None]:
         known.append(shared.pop() if shared else None)
     kept = [tier for tier in known if tier is not None]
     if len(set(kept)) < len(kept):
-        raise LadderError("two tiers of the ladder hold models of one of the router's; leave them in one tier")
+        raise LadderError(
+            "two tiers of the ladder hold models of one of the router's; leave them in one tier"
+        )
     return known
 
 
@@ -233,13 +254,14 @@ def _targets(
         if known[place] is not None:
             continue
         scores = np.array(
-            [next((r.outcomes[m] for m in tier.models if m in r.outcomes), np.nan) for r in records], np.float64
+            [next((r.outcomes[m] for m in tier.models if m in r.outcomes), np.nan) for r in records],
+            np.float64,
         )
         if np.isnan(scores).all():
             named = sorted({model for record in records for model in record.outcomes})
             raise DataError(
                 f"tier {tier.name!r}: no record has an outcome of {', '.join(tier.models)}; the records name "
-                f"{', '.join(map(repr, named[:8])) or 'no model'}; mend the name, or label prompts (--suggest)"
+                f"{', '.join(map(repr, named[:8])) or 'no model'}; mend the name, or label prompts"
             )
         found[place] = np.where(np.isnan(scores), np.nan, scores >= bar)
     return found
@@ -247,23 +269,15 @@ def _targets(
 
 def _infer(reading: Reading, known: Sequence[int | None], place: int, target: Floats) -> Posterior:
     logits = logit(reading.sufficiency)  # [N, K]
-    prior = Prior.between(logits, reading.embedding, _level(logits.mean(axis=0), known, place))
+    prior = Prior.between(logits, reading.embedding, level(logits.mean(axis=0), known, place))
     rows = np.flatnonzero(~np.isnan(target))
     return infer(prior, logits[rows], reading.embedding[rows], target[rows])
-
-
-def _level(levels: Floats, known: Sequence[int | None], place: int) -> float | None:
-    """Mean logit to expect of a tier by its price: between its neighbours', or beside the one that it has."""
-    below = [levels[tier] for tier in known[:place] if tier is not None]
-    above = [levels[tier] for tier in known[place + 1 :] if tier is not None]
-    beside = [*below[-1:], *above[:1]]
-    return float(np.mean(beside)) if beside else None
 
 
 def _lengths(
     manifest: Manifest, ladder: Ladder, known: Sequence[int | None], records: Sequence[Record]
 ) -> tuple[float, ...]:
-    """Mean answer length of each tier [L]: as the router holds it, or of the new one's records, or the mean."""
+    """Mean answer length of each tier [L]: the router's, that of the new one's records, or the mean."""
     lengths = []
     for place, tier in enumerate(ladder.tiers):
         before = known[place]
@@ -289,7 +303,9 @@ def _curve(
         rows = np.sort(np.random.default_rng(config.seed).choice(rows, MOST_PROMPTS, replace=False))
     records, reading = [records[row] for row in rows.tolist()], reading.take(rows)
     asked = [
-        record.prompt.characters / CHARACTERS_PER_TOKEN if record.input_tokens is None else record.input_tokens
+        record.prompt.characters / CHARACTERS_PER_TOKEN
+        if record.input_tokens is None
+        else record.input_tokens
         for record in records
     ]
     cost = np.array(
@@ -324,7 +340,7 @@ def _assumed(added: Sequence[Added], manifest: Manifest) -> tuple[str, ...]:
     rows = manifest.data.get("rows")
     return (
         f"expected from probabilities and {of_new}, not measured",
-        f"the known tiers' probabilities hold for the prompts given as they did for the {rows} rows of training",
+        f"the known tiers' probabilities hold for the prompts given as for the {rows} rows of training",
         "the prompts given are like those to come, and the router did not learn from them",
         "a new model differs from the known ones as these differ from each other",
     )

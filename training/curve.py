@@ -66,7 +66,7 @@ class Curve:
 
 
 def as_known(rows: Measured, chosen: NDArray[np.int64], bootstrap: Bootstrap) -> tuple[Means, Means]:
-    """Means of tiers and of the choices int64 [N, P], in the sample and in its resamples, from the outcomes."""
+    """Means of tiers and of choices int64 [N, P], in the sample and in its resamples, by the outcomes."""
     quality = np.take_along_axis(rows.outcomes, chosen, axis=1)  # [N, P]
     cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
     return Means.over(rows.outcomes, rows.cost, quality, cost, bootstrap)

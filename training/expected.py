@@ -1,8 +1,8 @@
 """The operating curve of a ladder with a tier that hardly anything was measured of: expected, not measured.
 
-Each tier's outcome on a prompt is its probability of being sufficient: a known tier's as the router gives it, a new
-one's in as many draws from the posterior of its readout as there are resamples of the prompts. So an interval holds
-both what other prompts would have given and what the labels leave open.
+Each tier's outcome on a prompt is its probability of being sufficient: a known tier's as the router gives
+it, a new one's in as many draws from the posterior of its readout as there are resamples of the prompts.
+So an interval holds both what other prompts would have given and what the labels leave open.
 
 N: prompts, R: resamples, K: tiers, P: dial values.
 """

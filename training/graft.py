@@ -1,7 +1,8 @@
 """Tiers put into a trained graph, or taken out of it: the encoder stays, byte for byte.
 
-Where the graph ends in one product with the embedding, as the static encoder's does, a new tier is one more column
-of that product, and a decision costs what it did. Any other graph gets a few nodes behind its outputs.
+Where the graph ends in one product with the embedding, as the static encoder's does, a new tier is one
+more column of that product, and a decision costs what it did. Any other graph gets a few nodes behind its
+outputs.
 
 B: prompts, D: columns of the embedding, K: tiers before, M: new ones.
 """
@@ -128,5 +129,3 @@ def _prefix(graph: onnx.GraphProto) -> str:
     """One that no name of the graph has, for a graph may be grafted again and again."""
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     return next(p for n in range(len(taken) + 1) if not any(t.startswith(p := f"grafted{n}_") for t in taken))
-
-

@@ -1,21 +1,22 @@
-"""A new model's readout over a frozen encoder: how well it will do, from few labels and what known models share.
+"""A new model's readout over a frozen encoder, from few labels and what the known models share.
 
-Whatever an encoder knows of a prompt is in its embedding and in the logits of the tiers that it was trained on.
-A new model's logit is taken to be linear in both, as the known tiers' own are, and each coefficient is pulled to
-what the known tiers make likely (empirical Bayes; Efron and Morris 1973):
+Whatever an encoder knows of a prompt is in its embedding and in the logits of the tiers that it was
+trained on. A new model's logit is taken to be linear in both, as the known tiers' own are, and each
+coefficient is pulled to what the known tiers make likely (empirical Bayes; Efron and Morris 1973):
 
 - the level, the mean logit, from where its price puts it among the known tiers;
-- with the level the whole logit moves along the line through the known tiers': at each prompt their logits are
-  regressed on their levels, and the line, shrunk as it predicts each known tier from the others, is read at the
-  new level. So a strong model gains most where strong known ones do;
-- the slope on the mean of the known logits, which is how difficult the prompt is: 1, give or take what the
-  slope of each known tier on the others departs from it;
+- with the level the whole logit moves along the line through the known tiers': at each prompt their
+  logits are regressed on their levels, and three quarters of the line are believed at the new level. So a
+  strong model gains most where strong known ones do;
+- the slope on the mean of the known logits, which is how difficult the prompt is: 1, give or take what
+  the slope of each known tier on the others departs from it;
 - the differences between known tiers, along which a known tier lies one standard deviation from the mean;
-- what else the embedding tells, in its principal components, with the variance that each known tier's logits
-  have beyond what the others' tell.
+- what else the embedding tells, in its principal components, with the variance that each known tier's
+  logits have beyond what the others' tell.
 
-How far the last three may go is told by leave-one-out: readouts at several multiples of these variances, from 0 up,
-are averaged by how well each predicts labels that it did not see (pseudo-BMA; Yao et al. 2018).
+How far the last three may go is told by leave-one-out: readouts at several multiples of these variances,
+from 0 up, are averaged by how well each predicts labels that it did not see (pseudo-BMA; Yao et al.
+2018).
 
 N: prompts, M: labelled ones, K: known tiers, D: columns of the embedding, R: coefficients.
 """
@@ -29,9 +30,9 @@ from router_model.errors import DataError
 
 Floats = NDArray[np.float64]
 COMPONENTS = 12  # of the embedding: 64 labels tell no more apart
-LEVEL_VARIANCE = 1.0  # of the mean logit, about that of the known tiers: a few labels outweigh it
+LEVEL_VARIANCE = 0.3  # of the mean logit: some 13 points of quality either way, which a few labels outweigh
 LEVEL_NOISE = 0.05  # variance of a known tier's level; where they lie closer, no line goes through them
-UNTOLD_LINE = 0.5  # share of the line that is believed where two tiers make it and no third can tell
+LINE = 0.75  # share of the line that is believed: it goes through few points, and they are not on it
 LEAST_SLOPE_VARIANCE = 0.04  # known tiers are few, and may be alike by chance
 FREEDOMS = (0.0, 0.25, 1.0)  # multiples of the variances that leave-one-out weighs
 STEPS, STEP, ENOUGH = 100, 3.0, 1e-10  # of Newton's method, the most that a logit moves in one, and the least
@@ -63,8 +64,8 @@ class Readout:
 class Prior:
     """Coefficients that a new model's readout is likely to have, on functions made of the known ones.
 
-    The functions are ``known @ of_known + embedding @ of_embedding`` less its mean, the first of them plus 1; their
-    sum by the coefficients, plus ``offset``, is the logit.
+    The functions are ``known @ of_known + embedding @ of_embedding`` less its mean, the first of them plus 1;
+    their sum by the coefficients, plus ``offset``, is the logit.
 
     Attributes:
         of_known: float64 [K, R].
@@ -99,11 +100,15 @@ class Prior:
         tiers, levels = known.shape[1], known.mean(axis=0)
         logits, columns = known - levels, embedding - embedding.mean(axis=0)
         apart = np.eye(tiers) - 1 / tiers  # [K, K], to what sets tiers apart
-        differences = apart @ np.linalg.svd(logits @ apart, full_matrices=False)[2][: tiers - 1].T  # [K, K - 1]
+        differences = (
+            apart @ np.linalg.svd(logits @ apart, full_matrices=False)[2][: tiers - 1].T
+        )  # [K, K - 1]
         told = np.linalg.lstsq(logits, columns, rcond=None)[0]  # [K, D]
         components, spread = _components(columns - logits @ told)  # [D, C], of what logits leave
-        line = _believed(logits, levels) * _line(levels)  # [K]
-        of_known = np.column_stack([line, np.full(tiers, 1 / tiers), differences, -told @ components])  # [K, R]
+        line = LINE * _line(levels)  # [K]
+        of_known = np.column_stack(
+            [line, np.full(tiers, 1 / tiers), differences, -told @ components]
+        )  # [K, R]
         of_embedding = np.zeros((embedding.shape[1], of_known.shape[1]))  # [D, R]
         of_embedding[:, 1 + tiers :] = components
         slope, beyond = _leave_one_out(logits)
@@ -149,7 +154,7 @@ class Fit:
     Attributes:
         mean: float64 [R], the mode.
         covariance: float64 [R, R].
-        loss: cross-entropy of the labels, each under the fit to the others, summed (approximate leave-one-out).
+        loss: cross-entropy of the labels, each under the fit to the others (approximately), summed.
     """
 
     mean: Floats
@@ -192,7 +197,8 @@ class Posterior:
         size = len(self.prior.mean)
         drawn = [
             fit.mean
-            + chance.standard_normal((share, size)) @ np.linalg.cholesky(fit.covariance + TINY * np.eye(size)).T
+            + chance.standard_normal((share, size))
+            @ np.linalg.cholesky(fit.covariance + TINY * np.eye(size)).T
             for fit, share in zip(self.fits, shares, strict=True)
         ]
         shuffled: Floats = chance.permutation(np.concatenate(drawn))
@@ -274,22 +280,8 @@ def _line(levels: Floats) -> Floats:
     return weights
 
 
-def _believed(logits: Floats, levels: Floats) -> float:
-    """Share of the line, 0 to 1, that best predicts each known tier's logits [N, K] from the others'."""
-    tiers = logits.shape[1]
-    if tiers < 3:
-        return UNTOLD_LINE
-    products = squares = 0.0
-    for tier in range(tiers):
-        others, beside = np.delete(logits, tier, axis=1), np.delete(levels, tier)
-        along = (levels[tier] - beside.mean()) * (others @ _line(beside))  # [N]
-        products += float(along @ (logits[:, tier] - others.mean(axis=1)))
-        squares += float(along @ along)
-    return float(np.clip(products / max(squares, TINY), 0.0, 1.0))
-
-
 def _leave_one_out(logits: Floats) -> tuple[float, float]:
-    """Of each known tier by the others: squared departure of its slope from 1, and the variance left; means."""
+    """Of known tiers by the others, means: squared departure of the slope from 1, and variance left."""
     slopes, beyond = [], []
     for tier in range(logits.shape[1]):
         others = np.delete(logits, tier, axis=1)

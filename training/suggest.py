@@ -1,8 +1,9 @@
 """Which prompts to label, so that a new model's readout is told most by few labels.
 
-Bayesian experimental design (Chaloner and Verdinelli 1995), greedily: the next prompt is the one whose label takes
-most off the mean variance of the new model's logit over all the prompts, given those that were picked before it.
-A label tells more of a prompt whose answer is uncertain, and of a direction in which many prompts lie.
+Bayesian experimental design (Chaloner and Verdinelli 1995), greedily: the next prompt is the one whose
+label takes most off the mean variance of the new model's logit over all the prompts, given those that
+were picked before it. A label tells more of a prompt whose answer is uncertain, and of a direction in
+which many prompts lie.
 
 N: prompts, K: known tiers, D: columns of the embedding, R: coefficients.
 """
@@ -29,7 +30,9 @@ def suggest(prior: Prior, known: Floats, embedding: Floats, count: int) -> NDArr
         DataError: fewer prompts than ``count``, or a count below 1.
     """
     if not 1 <= count <= len(known):
-        raise DataError(f"{count} prompts to label of {len(known)}; give more prompts, or ask for 1 to as many")
+        raise DataError(
+            f"{count} prompts to label of {len(known)}; give more prompts, or ask for 1 to as many"
+        )
     functions = prior.functions(known, embedding)  # [N, R]
     said = probability(prior.logits(functions, prior.mean))
     told = said * (1 - said)  # [N], Fisher information of a label in the logit

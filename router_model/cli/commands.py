@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from router_model.cli.adapt import adapt
 from router_model.cli.bench import bench
 from router_model.cli.crossval import crossval
 from router_model.cli.datasets import datasets
@@ -22,6 +23,7 @@ from router_model.cli.key import key
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
 from router_model.cli.redact import redact
+from router_model.cli.remap import remap
 from router_model.cli.replay import replay
 from router_model.cli.route import route
 from router_model.cli.serve import serve
@@ -62,7 +64,7 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    train, evaluate, crossval, distill,
+    train, evaluate, crossval, distill, adapt, remap,
     route, label, inspect, bench, datasets,
     serve, key,
     ingest, outcomes, judge, simulate, replay, redact, forget,
