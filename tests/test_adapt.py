@@ -1,4 +1,4 @@
-"""A router adapted to another ladder, end to end: a new model from few labels, tiers taken out, other prices."""
+"""A router adapted to another ladder, end to end: a new model from few labels, fewer tiers, other prices."""
 
 import json
 from pathlib import Path

@@ -11,8 +11,8 @@ from router_model.errors import ExportError
 from router_model.router import Router
 from router_model.session import Session
 from router_model.training.frozen import Reading, encode_for, read_by
-from router_model.training.graft import Column, graft
-from router_model.training.readout import Readout, logit, probability
+from router_model.training.graft import Column, graft, known_logits
+from router_model.training.readout import Readout, probability
 
 TEXTS = ["hello there", "prove the theorem of the integral manifold", "draft a budget plan", "song 3", ""]
 
@@ -54,18 +54,18 @@ def test_every_column_says_what_it_should(
 ) -> None:
     graph = request.getfixturevalue(kind)
     before = said(graph, router)
-    width = before.embedding.shape[1]
+    logits, width = known_logits(graph, before), before.embedding.shape[1]
     new = {"new": readout(seed, 3, width), "new too": readout(seed + 1, 3, width)}
     placed: list[Column] = [new[column] if isinstance(column, str) else column for column in columns]
     after = said(graft(graph, placed), router)
     assert np.array_equal(after.embedding, before.embedding)
     for place, column in enumerate(placed):
         expected = (
-            probability(column.logits(logit(before.sufficiency), before.embedding))
+            probability(column.logits(logits, before.embedding))
             if isinstance(column, Readout)
             else before.sufficiency[:, column]
         )
-        assert np.abs(after.sufficiency[:, place] - expected).max() < 1e-4
+        assert np.abs(after.sufficiency[:, place] - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("kind", ["whole", "other"])

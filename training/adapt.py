@@ -30,9 +30,9 @@ from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS, Curve, Measured, measure_curve
 from router_model.training.expected import Doubt, Expected
 from router_model.training.frozen import Reading, encode_for, read_by
-from router_model.training.graft import Column, graft
+from router_model.training.graft import Column, graft, known_logits
 from router_model.training.prepare import data_fingerprint
-from router_model.training.readout import Floats, Posterior, Prior, infer, logit
+from router_model.training.readout import Floats, Posterior, Prior, infer
 from router_model.training.suggest import suggest
 
 logger = logging.getLogger(__name__)
@@ -135,16 +135,21 @@ def adapt(
         )
     encoded = encode_for(router, [record.prompt for record in records])
     reading = read_by(router.content, encoded)
-    posteriors = {place: _infer(reading, known, place, target) for place, target in targets.items()}
+    logits = known_logits(router.content, reading)  # [N, K]
+    posteriors = {place: _infer(logits, reading.embedding, known, place, target) for place, target in targets.items()}
     columns: list[Column] = [
         posteriors[place].readout if tier is None else tier for place, tier in enumerate(known)
     ]
     graph = graft(router.content, columns)
     lengths = _lengths(router.manifest, ladder, known, records)
     probabilities = read_by(graph, encoded).sufficiency  # [N, L]
-    curve, relative_cost = _curve(
-        records, reading, probabilities, posteriors, ladder, lengths, router, config
-    )
+    rows = _some(len(records), config.seed)
+    doubts = [
+        Doubt(place, posterior.logits(logits[rows], reading.embedding[rows], config.resamples, config.seed))
+        for place, posterior in posteriors.items()
+    ]
+    asked, quality = [records[row] for row in rows.tolist()], router.manifest.default_quality
+    curve, relative_cost = _curve(asked, probabilities[rows], doubts, ladder, lengths, quality, config)
     added = tuple(_added(ladder.tiers[place], targets[place], posteriors[place]) for place in targets)
     assumed = _assumed(added, router.manifest)
     guard = curve.guard | {"message": f"{curve.guard['message']}; {assumed[0]}"}
@@ -193,7 +198,7 @@ def suggested(router: Artifact, prompts: Sequence[Record], count: int) -> list[R
             f"{count} prompts to label of {len(records)} different ones; give more, or ask for fewer"
         )
     reading = read_by(router.content, encode_for(router, [record.prompt for record in records]))
-    known = logit(reading.sufficiency)
+    known = known_logits(router.content, reading)
     rows = suggest(Prior.between(known, reading.embedding), known, reading.embedding, count)
     return [records[row] for row in rows.tolist()]
 
@@ -267,11 +272,12 @@ def _targets(
     return found
 
 
-def _infer(reading: Reading, known: Sequence[int | None], place: int, target: Floats) -> Posterior:
-    logits = logit(reading.sufficiency)  # [N, K]
-    prior = Prior.between(logits, reading.embedding, level(logits.mean(axis=0), known, place))
+def _infer(
+    logits: Floats, embedding: Floats, known: Sequence[int | None], place: int, target: Floats
+) -> Posterior:
+    prior = Prior.between(logits, embedding, level(logits.mean(axis=0), known, place))
     rows = np.flatnonzero(~np.isnan(target))
-    return infer(prior, logits[rows], reading.embedding[rows], target[rows])
+    return infer(prior, logits[rows], embedding[rows], target[rows])
 
 
 def _lengths(
@@ -287,21 +293,24 @@ def _lengths(
     return tuple(lengths)
 
 
+def _some(prompts: int, seed: int) -> NDArray[np.int64]:
+    """Rows to work the curve out on: all, or as many as make it no surer, drawn."""
+    if prompts <= MOST_PROMPTS:
+        return np.arange(prompts)
+    drawn: NDArray[np.int64] = np.random.default_rng(seed).choice(prompts, MOST_PROMPTS, replace=False)
+    return np.sort(drawn)
+
+
 def _curve(
     records: Sequence[Record],
-    reading: Reading,
     probabilities: Floats,
-    posteriors: dict[int, Posterior],
+    doubts: Sequence[Doubt],
     ladder: Ladder,
     lengths: Sequence[float],
-    router: Artifact,
+    default_quality: float,
     config: TrainConfig,
 ) -> tuple[Curve, tuple[float, ...]]:
     """The expected curve, and the mean cost of each tier over the strongest's."""
-    rows = np.arange(len(records))
-    if len(rows) > MOST_PROMPTS:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, MOST_PROMPTS, replace=False))
-    records, reading = [records[row] for row in rows.tolist()], reading.take(rows)
     asked = [
         record.prompt.characters / CHARACTERS_PER_TOKEN
         if record.input_tokens is None
@@ -311,16 +320,11 @@ def _curve(
     cost = np.array(
         [[t.cost_usd(count, size) for t, size in zip(ladder.tiers, lengths, strict=True)] for count in asked]
     )
-    known = logit(reading.sufficiency)
-    doubts = [
-        Doubt(place, p.logits(known, reading.embedding, config.resamples, config.seed + place))
-        for place, p in posteriors.items()
-    ]
-    measured = Measured(probabilities[rows], probabilities[rows], cost, group(records))
+    measured = Measured(probabilities, probabilities, cost, group(records))
     curve = measure_curve(
         measured,
         means=Expected(doubts),
-        default_quality=router.manifest.default_quality,
+        default_quality=default_quality,
         seed=config.seed,
         resamples=config.resamples,
         confidence=config.confidence,

@@ -4,7 +4,7 @@ Where the graph ends in one product with the embedding, as the static encoder's 
 more column of that product, and a decision costs what it did. Any other graph gets a few nodes behind its
 outputs.
 
-B: prompts, D: columns of the embedding, K: tiers before, M: new ones.
+N, B: prompts, D: columns of the embedding, K: tiers before, M: new ones.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from router_model.errors import ExportError, one_line
-from router_model.training.readout import SATURATED, Readout
+from router_model.training.frozen import Reading
+from router_model.training.readout import SATURATED, Floats, Readout, logit
 
 Column = int | Readout  # a tier that the graph has, by its position, or a new one
 
@@ -47,8 +48,21 @@ def graft(content: bytes, columns: Sequence[Column]) -> bytes:
         sufficiency.type.tensor_type.shape.dim[1].dim_value = len(columns)
         onnx.checker.check_model(model)
         return bytes(model.SerializeToString())
-    except (ValueError, StopIteration, IndexError, onnx.checker.ValidationError) as error:
+    except (KeyError, ValueError, StopIteration, IndexError, onnx.checker.ValidationError) as error:
         raise ExportError(f"the router's graph takes no new tier: {one_line(error)}") from None
+
+
+def known_logits(content: bytes, reading: Reading) -> Floats:
+    """The logits [N, K] that a readout mixes once it is in the graph, of what the graph says of N prompts.
+
+    Where they are a product with the embedding they are exact, however near to 0 or 1 a probability is.
+    """
+    head = _head(onnx.load_model_from_string(content).graph)
+    if head is None:
+        return logit(reading.sufficiency)
+    weight, bias = (numpy_helper.to_array(part).astype(np.float64) for part in (head.weight, head.bias))
+    logits: Floats = reading.embedding @ weight + bias
+    return logits
 
 
 def _head(graph: onnx.GraphProto) -> _Head | None:

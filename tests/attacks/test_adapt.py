@@ -1,4 +1,4 @@
-"""Hostile outcome files: a router comes out, or a refusal with a name, and the place of the output stays as it was."""
+"""Hostile outcome files: a router comes out, or a refusal with a name, and what stood at --out stays."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_an_odd_file_makes_a_sound_router_or_a_refusal(
         assert not out.exists()
     else:
         sufficiency = Router.load(out).route("prompt number 7").sufficiency
-        assert all(0 <= value <= 1 for value in sufficiency)
+        assert all(0 <= value <= 1 for value in sufficiency.values())
 
 
 @pytest.mark.parametrize("name", ["model-s", "a\nb", "", "x" * 100, "\ud800"])
