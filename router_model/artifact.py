@@ -206,6 +206,13 @@ class Artifact:
     manifest: Manifest
     fingerprint: str
 
+    @property
+    def graph(self) -> bytes:
+        """The ONNX model without metadata, as ``seal`` takes it."""
+        start, end = metadata(memoryview(self.content))[MANIFEST_KEY]
+        entry = metadata_entry(MANIFEST_KEY, str(memoryview(self.content)[start:end], "utf-8"))
+        return self.content[: -SEAL_BYTES - len(entry)]
+
     @classmethod
     def read(cls, path: str | Path) -> "Artifact":
         """Read and check a file; raises FileError, or as ``parse`` does."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from router_model.artifact import Manifest
 from router_model.errors import LadderError
-from router_model.ladder import Ladder
+from router_model.ladder import Ladder, Tier
 from router_model.policy.curve import OperatingPoint
 
 
@@ -19,11 +19,7 @@ def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
     Raises:
         LadderError: another number of tiers, or the artifact does not tell the mean length of prompts.
     """
-    if len(ladder) != len(manifest.ladder):
-        raise LadderError(
-            f"the ladder has {len(ladder)} tiers, the router {len(manifest.ladder)}; "
-            "give as many, or train on rows of yours with --base"
-        )
+    _check_count(ladder, manifest)
     input_tokens = manifest.data.get("input_tokens")
     if not isinstance(input_tokens, int | float) or not input_tokens >= 0:
         raise LadderError("the artifact does not tell the mean length of its prompts; train it again")
@@ -39,6 +35,46 @@ def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
     else:
         certificate = None
     return replace(manifest, ladder=ladder, curve=curve, guard=guard, certificate=certificate)
+
+
+def assumed(before: Manifest, ladder: Ladder) -> list[str]:
+    """What a router takes for granted that has ``ladder`` in the place of its own, in sentences.
+
+    Raises:
+        LadderError: another number of tiers.
+    """
+    _check_count(ladder, before)
+    said = []
+    lengths = zip(before.ladder.tiers, ladder.tiers, before.output_tokens, strict=True)
+    for was, now, length in lengths:
+        if set(now.models) & set(was.models):
+            continue
+        said.append(
+            f"tier {now.name}: {now.models[0]} suffices for the prompts that {was.models[0]} sufficed for, "
+            f"and answers as long, {length:.0f} tokens"
+        )
+    if said:
+        said.append(
+            f"qualities are shares of {ladder.tiers[-1].models[0]}'s, as they were of "
+            f"{before.ladder.tiers[-1].models[0]}'s; no outcome of a new model was seen"
+        )
+    if any(_prices(was) != _prices(now) for was, now in zip(before.ladder.tiers, ladder.tiers, strict=True)):
+        said.append(
+            "costs move as those of a mean call do; the quality dial chooses as before, each budget anew"
+        )
+    return said
+
+
+def _prices(tier: Tier) -> tuple[float, float]:
+    return tier.input_usd_per_million, tier.output_usd_per_million
+
+
+def _check_count(ladder: Ladder, manifest: Manifest) -> None:
+    if len(ladder) != len(manifest.ladder):
+        raise LadderError(
+            f"the ladder has {len(ladder)} tiers, the router {len(manifest.ladder)}; give as many, add a "
+            "tier with router-model adapt, or train on rows of yours with --base"
+        )
 
 
 def _relative_costs(ladder: Ladder, input_tokens: float, manifest: Manifest) -> list[float]:

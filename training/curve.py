@@ -8,6 +8,7 @@ N: rows whose every tier is known, K: tiers, L: penalties, P: dial values, R: re
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +73,17 @@ class Curve:
     guard: dict[str, Any]
 
 
+def as_known(rows: Measured, chosen: NDArray[np.int64], bootstrap: Bootstrap) -> tuple[Means, Means]:
+    """Means of tiers and of choices int64 [N, P], in the sample and in its resamples, by the outcomes."""
+    quality = np.take_along_axis(rows.outcomes, chosen, axis=1)  # [N, P]
+    cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
+    return Means.over(rows.outcomes, rows.cost, quality, cost, bootstrap)
+
+
 def measure_curve(
     rows: Measured,
     *,
+    means: Callable[[Measured, NDArray[np.int64], Bootstrap], tuple[Means, Means]] = as_known,
     default_quality: float,
     seed: int,
     resamples: int,
@@ -82,6 +91,9 @@ def measure_curve(
     cross_folds: int = 5,
 ) -> Curve:
     """Choose and measure an operating point for every dial value.
+
+    Args:
+        means: what the rows tell of tiers and choices; another than ``as_known`` where outcomes are expected.
 
     Raises:
         DataError: as ``check_rows``, or all rows share one group.
@@ -97,7 +109,8 @@ def measure_curve(
     chosen = np.stack(
         [np.take_along_axis(choices, p[:, None], axis=1)[:, 0] for p in picked], axis=1
     )  # [N, P]
-    measure = _Measure(rows, chosen, Bootstrap(rows.groups, resamples, confidence, seed))
+    bootstrap = Bootstrap(rows.groups, resamples, confidence, seed)
+    measure = _Measure(chosen, bootstrap, *means(rows, chosen, bootstrap))
     points = [measure.point(column, float(penalties[own[column]])) for column in range(len(DIALS))]
     return Curve(tuple(points), verdict(points, default_quality, confidence))
 
@@ -210,17 +223,15 @@ class _Measure:
     """Figures and intervals of all operating points, over the same resamples.
 
     Args:
-        rows: held-out rows.
         chosen: int64 [N, P], the tier that the router picks for each row and dial value.
         bootstrap: over the rows' groups.
+        own, drawn: means of tiers and choices, in the sample and in its resamples.
     """
 
-    def __init__(self, rows: Measured, chosen: NDArray[np.int64], bootstrap: Bootstrap) -> None:
+    def __init__(self, chosen: NDArray[np.int64], bootstrap: Bootstrap, own: Means, drawn: Means) -> None:
         self.chosen = chosen
         self.bootstrap = bootstrap
-        quality = np.take_along_axis(rows.outcomes, chosen, axis=1)  # [N, P]
-        cost = np.take_along_axis(rows.cost, chosen, axis=1)  # [N, P]
-        self.own, self.drawn = Means.over(rows.outcomes, rows.cost, quality, cost, bootstrap)
+        self.own, self.drawn = own, drawn
         self.quality, self.cost = self.own.quality[0], self.own.cost[0]  # [K], [K]
         self.hull = Hull(self.quality, self.cost)
         self.gain = self.drawn.gain_over(self.own.mixes())  # [R, P]

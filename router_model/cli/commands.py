@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from router_model.cli.adapt import adapt
 from router_model.cli.bench import bench
 from router_model.cli.certify import certify
 from router_model.cli.crossval import crossval
@@ -23,6 +24,7 @@ from router_model.cli.key import key
 from router_model.cli.label import label
 from router_model.cli.outcomes import outcomes
 from router_model.cli.redact import redact
+from router_model.cli.remap import remap
 from router_model.cli.replay import replay
 from router_model.cli.route import route
 from router_model.cli.serve import serve
@@ -64,7 +66,7 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    train, evaluate, crossval, certify, distill,
+    train, evaluate, crossval, certify, distill, adapt, remap,
     route, label, inspect, bench, datasets,
     serve, key, turns,
     ingest, outcomes, judge, simulate, replay, redact, forget,
