@@ -297,7 +297,7 @@ class Service:
             for penalty in penalty_grid(said[among], relative)
         ]
         try:
-            point, _ = cheapest(points, said[inside], rows.outcomes[inside], relative.tolist(), promise)
+            point, _ = cheapest(points, said[inside], rows.outcomes[inside], relative, promise)
         except DataError:
             point = points[0]
         chosen = choose(said, relative, np.array([point.penalty]))[:, 0]

@@ -25,8 +25,8 @@ from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.frame import Frame
 from router_model.ladder import Ladder
-from router_model.policy.certificate import Certificate
 from router_model.lengths import Lengths, Weights
+from router_model.policy.certificate import Certificate
 from router_model.policy.curve import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
 from router_model.providers import CPU

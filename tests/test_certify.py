@@ -163,7 +163,7 @@ def test_where_the_guard_decides_mixes_are_certified(router: Router) -> None:
     assert all(point.rule == "fixed" and point.shares[-1] < 1 for point in points)
     random = np.random.default_rng(0)
     outcomes = (random.random((2000, 3)) < [0.5, 0.7, 0.8]).astype(float)
-    point, tested = cheapest(points, outcomes, outcomes, manifest.relative_cost, PROMISE)
+    point, tested = cheapest(points, outcomes, outcomes, np.array(manifest.relative_cost), PROMISE)
     assert 0 < point.shares[0] < 0.05 / 0.3  # a mix loses 0.3 times its share of the cheapest tier
     assert tested > 1
 

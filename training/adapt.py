@@ -29,7 +29,7 @@ from router_model.prompt import read
 from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS, Curve, Measured, measure_curve
 from router_model.training.expected import Doubt, Expected
-from router_model.training.frozen import Reading, encode_for, read_by
+from router_model.training.frozen import encode_for, read_by
 from router_model.training.graft import Column, graft, known_logits
 from router_model.training.prepare import data_fingerprint
 from router_model.training.readout import Floats, Posterior, Prior, infer
@@ -136,7 +136,9 @@ def adapt(
     encoded = encode_for(router, [record.prompt for record in records])
     reading = read_by(router.content, encoded)
     logits = known_logits(router.content, reading)  # [N, K]
-    posteriors = {place: _infer(logits, reading.embedding, known, place, target) for place, target in targets.items()}
+    posteriors = {
+        place: _infer(logits, reading.embedding, known, place, target) for place, target in targets.items()
+    }
     columns: list[Column] = [
         posteriors[place].readout if tier is None else tier for place, tier in enumerate(known)
     ]

@@ -23,6 +23,7 @@ from router_model.training.curve import check_rows
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
+from router_model.training.evaluation.subset import own_cost
 from router_model.training.prepare import data_fingerprint, read_all
 from router_model.training.promise import Promise, candidates, cheapest, own_outcomes
 
@@ -55,6 +56,7 @@ class Evidence:
         records: N.
         labels: of these.
         probabilities: float64 [N, K].
+        own_cost: float64 [N, K], what the policy weighs of each prompt; None where it weighs mean costs.
         groups: int64 [N].
         leaks: whether training saw them.
     """
@@ -63,6 +65,7 @@ class Evidence:
     records: Sequence[Record]
     labels: Labels
     probabilities: Floats
+    own_cost: Floats | None
     groups: NDArray[np.int64]
     leaks: LeakVerdict
 
@@ -107,13 +110,17 @@ def certify(
     rows = found.one_of_each()
     probabilities, outcomes = found.probabilities[rows], found.labels.outcomes[rows]
     points = candidates(manifest, promise)
-    point, tested = cheapest(points, probabilities, outcomes, manifest.relative_cost, promise)
-    own = own_outcomes([point], probabilities, outcomes, manifest.relative_cost)
+    own_cost = None if found.own_cost is None else found.own_cost[rows]
+    relative_cost = np.array(manifest.relative_cost) if own_cost is None else own_cost
+    point, tested = cheapest(points, probabilities, outcomes, relative_cost, promise)
+    own = own_outcomes([point], probabilities, outcomes, relative_cost)
     bootstrap = Bootstrap(found.groups, config.resamples, promise.confidence, config.seed)
     policy = manifest.policy()
-    (measured,) = measure_points(policy, [point], found.probabilities, found.labels, bootstrap)
+    (measured,) = measure_points(
+        policy, [point], found.probabilities, found.labels, bootstrap, found.own_cost
+    )
     texts = [found.records[row].prompt.text for row in rows.tolist()]
-    chosen = policy.choose_batch(probabilities.astype(np.float32), measured, texts)
+    chosen = policy.choose_batch(probabilities.astype(np.float32), measured, texts, own_cost)
     claimed, lengths = claims(_items(found, rows, chosen))
     try:
         certificate = Certificate(
@@ -175,8 +182,17 @@ def _evidence(
     complete = np.flatnonzero(labels.complete)
     records, labels = [records[row] for row in complete.tolist()], labels.take(complete)
     check_rows(labels.outcomes, labels.cost_usd)
-    said = router.route_prompts([record.prompt for record in records]).sufficiency
-    return Evidence(fingerprint, records, labels, said.astype(np.float64), group(records), leaks)
+    said = router.route_prompts([record.prompt for record in records])
+    probabilities = said.sufficiency.astype(np.float64)
+    return Evidence(
+        fingerprint,
+        records,
+        labels,
+        probabilities,
+        own_cost(said, router.artifact.manifest),
+        group(records),
+        leaks,
+    )
 
 
 def _items(found: Evidence, rows: Rows, chosen: NDArray[np.int64]) -> list[Feedback]:

@@ -111,7 +111,7 @@ def cheapest(
     points: Sequence[OperatingPoint],
     probabilities: Floats,
     outcomes: Floats,
-    relative_cost: Sequence[float],
+    relative_cost: Floats,
     promise: Promise,
 ) -> tuple[OperatingPoint, int]:
     """The last of the points that are shown to keep the promise, and how many were tested.
@@ -119,6 +119,7 @@ def cheapest(
     Args:
         points: from safe to cheap.
         probabilities, outcomes: [n, K], of rows in an order that tells nothing.
+        relative_cost: what the policy weighs, of tiers [K] or of each prompt [n, K].
 
     Raises:
         DataError: there is none; the message says how many rows would be needed.
@@ -138,7 +139,7 @@ def cheapest(
 
 
 def own_outcomes(
-    points: Sequence[OperatingPoint], probabilities: Floats, outcomes: Floats, relative_cost: Sequence[float]
+    points: Sequence[OperatingPoint], probabilities: Floats, outcomes: Floats, relative_cost: Floats
 ) -> Floats:
     """The outcomes that points of one rule give, of those that draw the expected ones: [n, L]."""
     if points[0].rule == "fixed":
@@ -146,7 +147,7 @@ def own_outcomes(
         return drawn
     penalties = np.array([point.penalty for point in points])
     said = probabilities.astype(np.float32).astype(np.float64)  # as the policy reads them
-    own: Floats = np.take_along_axis(outcomes, choose(said, np.array(relative_cost), penalties), axis=1)
+    own: Floats = np.take_along_axis(outcomes, choose(said, relative_cost, penalties), axis=1)
     return own
 
 

@@ -13,9 +13,9 @@ from router_model.policy.rule import Rule
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
-from router_model.serving.gateway.sessions.sessions import Conversation
-from router_model.serving.gateway.pricing import Pricing
 from router_model.serving.gateway.guarantee import Guarantee
+from router_model.serving.gateway.pricing import Pricing
+from router_model.serving.gateway.sessions.sessions import Conversation
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 

@@ -29,8 +29,8 @@ from router_model.serving.gateway.metrics import Metrics
 from router_model.serving.gateway.pace import Pacer
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
-from router_model.serving.gateway.sessions.sessions import Sessions
 from router_model.serving.gateway.pricing import Pricing, first_price, strongest_usd
+from router_model.serving.gateway.sessions.sessions import Sessions
 from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.told import RedisShelf, Shelf

@@ -12,7 +12,6 @@ from router_model.data.groups import group
 from router_model.data.labels import label
 from router_model.data.readers import Reading
 from router_model.data.records import Record
-from router_model.decision import Decisions
 from router_model.errors import ConfigError, LadderError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
@@ -27,7 +26,7 @@ from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
 from router_model.training.evaluation.report import write_report
-from router_model.training.evaluation.subset import on_tiers
+from router_model.training.evaluation.subset import on_tiers, own_cost
 from router_model.training.prepare import read_all
 
 Floats = NDArray[np.float64]
@@ -104,7 +103,7 @@ def evaluate(
         labels,
         group(known),
         [record.prompt.text for record in known],
-        _own_cost(said, manifest, columns),
+        own_cost(said, manifest, columns),
     )
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     others = {"difficulty": _difficulty(probabilities), "length": _length(known, len(ladder))}
@@ -113,13 +112,6 @@ def evaluate(
     if report:
         page = _report(Path(report), manifest, known, judged, evaluation, comparison, config, leaks)
     return Evaluated(evaluation, comparison, leaks, str(page) if page else None)
-
-
-def _own_cost(said: Decisions, manifest: Manifest, columns: NDArray[np.int64]) -> Floats | None:
-    """Relative costs [N, K] of each prompt, where the router weighs these, at the tiers in ``columns``."""
-    if said.output_tokens is None or manifest.lengths is None or manifest.lengths.weights is None:
-        return None
-    return manifest.lengths.weights.costs(said.characters, said.output_tokens[:, columns])
 
 
 def _difficulty(probabilities: Floats) -> Floats:

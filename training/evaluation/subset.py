@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.artifact import Manifest
+from router_model.decision import Decisions
 from router_model.ladder import Ladder
 from router_model.lengths import Lengths, Weights
 from router_model.policy.curve import OperatingPoint
+
+Floats = NDArray[np.float64]
 
 
 def on_tiers(manifest: Manifest, ladder: Ladder) -> tuple[Manifest, NDArray[np.int64]]:
@@ -54,3 +57,11 @@ def _restricted(point: OperatingPoint, columns: NDArray[np.int64], dearest: floa
     heir = np.minimum(np.searchsorted(columns, np.arange(len(point.shares))), len(columns) - 1)  # [K]
     shares = np.bincount(heir, point.shares, minlength=len(columns))  # [M]
     return replace(point, penalty=point.penalty * dearest, shares=tuple(shares.tolist()))
+
+
+def own_cost(said: Decisions, manifest: Manifest, columns: NDArray[np.int64] | None = None) -> Floats | None:
+    """Relative costs [N, K] of each prompt, where the router weighs these; ``columns`` are its tiers of K."""
+    if said.output_tokens is None or manifest.lengths is None or manifest.lengths.weights is None:
+        return None
+    tokens = said.output_tokens if columns is None else said.output_tokens[:, columns]
+    return manifest.lengths.weights.costs(said.characters, tokens)
