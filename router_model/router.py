@@ -82,6 +82,7 @@ class Router:
                 "train the router again"
             )
         self._offers = _offers(manifest)
+        self._prices = tuple((o.usd_per_character, o.usd_per_answer, o.usd_per_token) for o in self._offers)
         self._verify()
 
     @classmethod
@@ -227,10 +228,11 @@ class Router:
 
     def _usd(self, characters: int, outputs: Sequence[float]) -> list[float]:
         """US dollars that a call is expected to cost at each tier [K]; outputs are [K] or [2 K]."""
+        # As Offer.usd, without a call for each tier, which would take a microsecond.
         if not self._lengths:
-            return [offer.usd(characters) for offer in self._offers]
-        tokens = outputs[self._tiers :]
-        return [offer.usd(characters, count) for offer, count in zip(self._offers, tokens, strict=True)]
+            return [each * characters + answer for each, answer, _ in self._prices]
+        rows = zip(self._prices, outputs[self._tiers :], strict=True)
+        return [each * characters + answer + token * count for (each, answer, token), count in rows]
 
     def _outputs(
         self, read: Sequence[Prompt], texts: Sequence[str]
