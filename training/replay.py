@@ -29,6 +29,7 @@ from router_model.training.evaluation.off_policy import (
     estimate,
 )
 from router_model.training.evaluation.support import TierSupport, measure_support, refuse_unsupported
+from router_model.training.policies import Policy
 from router_model.training.prepare import read_all
 from router_model.training.propensity import covariates, propensities
 
@@ -72,6 +73,7 @@ class Replay:
         bad_rows: rows that were skipped.
         dial: of the router.
         value: of the dial.
+        policy: that decided in place of the dial, in words; None where the dial did.
         quality: mean outcome, in [0, 1].
         cost_usd: US dollars per request; the router's include its own cost.
         router_usd_per_request: the router's own cost.
@@ -90,6 +92,7 @@ class Replay:
     bad_rows: int
     dial: Dial
     value: float
+    policy: str | None
     quality: Replayed
     cost_usd: Replayed
     router_usd_per_request: float
@@ -108,6 +111,7 @@ def replay(
     *,
     quality: float | None = None,
     budget: float | None = None,
+    policy: Policy | None = None,
     router_usd_per_million_requests: float = 0.0,
     largest_weight: float | None = None,
     skip_bad: bool = False,
@@ -119,6 +123,7 @@ def replay(
     """Replay the logs of ``paths`` with ``router``, at its own dial where none is given.
 
     Args:
+        policy: decides in place of the dial, by what the router says.
         router_usd_per_million_requests: what the router itself costs.
         largest_weight: at which inverse propensities are cut, at least 1 (Ionides 2008); a tenth of the
             number of requests where None, so that none speaks for more of them.
@@ -142,7 +147,8 @@ def replay(
     answered, logged = read_logged(records, router.ladder, Static(base or Base.default(), MAX_TOKENS), seed)
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
-    decided = router.route_prompts(prompts, quality=quality, budget=budget).tier
+    said = router.route_prompts(prompts, quality=quality, budget=budget)
+    decided = policy(answered, said) if policy else said.tier
     most = largest_weight or logged.largest_weight
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
@@ -157,6 +163,7 @@ def replay(
         bad_rows=reading.bad,
         dial=point.dial,
         value=point.value,
+        policy=str(policy) if policy else None,
         quality=replayed(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
         cost_usd=replayed(logged.cost_usd, costs, own_cost, confidence),
         router_usd_per_request=own_cost,

@@ -43,7 +43,7 @@ def render_replay(replay: Replay) -> str:
     left_out = f", {replay.left_out} left out" if replay.left_out else ""
     head = (
         f"{replay.requests} requests, {replay.marked} with an outcome{left_out}; "
-        f"router at {replay.dial}={replay.value:g}"
+        f"router at {replay.policy or f'{replay.dial}={replay.value:g}'}"
     )
     parts = [head, columns(values), columns(shares), columns(others), "\n".join(_notes(replay))]
     return "\n\n".join(parts)
