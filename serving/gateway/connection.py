@@ -175,7 +175,7 @@ class Connection(HttpToolsProtocol):
         if not self._refused:
             super().on_headers_complete()
             if self.scope["http_version"] < "1.1":
-                self.cycle.__class__ = Unframed
+                self.cycle.__class__ = Unframed  # before its task, which uvicorn has made, has begun
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

@@ -88,7 +88,7 @@ class Errand:
             upstream = self._next(self.ways)
             if upstream is not None:
                 attempt = await self._admitted(upstream)
-                if attempt is None:  # then it says how long to wait, and is not the next one again
+                if attempt is None:
                     continue
                 try:
                     return await self._try(attempt)
@@ -142,11 +142,13 @@ class Errand:
         self._last = answer
 
     async def _admitted(self, upstream: Upstream) -> Attempt | None:
-        """A call that may go there; None where others have used up its limits."""
+        """A call that may go there; None where it has to wait after all, which ``wait`` then says."""
         if upstream.quota is None:
             return Attempt(upstream, self.call)
         admitted = await upstream.admit(self.call)
-        return None if admitted is None else Attempt(upstream, self.call, admitted)
+        if admitted is None or upstream.wait(self.call):  # others went while Redis was asked
+            return None
+        return Attempt(upstream, self.call, admitted)
 
     async def _try(self, attempt: Attempt) -> Answer:
         hedge = self.retry.hedge_after_seconds

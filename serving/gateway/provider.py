@@ -130,11 +130,7 @@ class Upstream:
 
     async def admit(self, call: Call) -> int | None:
         """Count the call where all count theirs; what ``begin`` is to be given, or None for no room."""
-        if self.quota is None:
-            return 0
-        tokens = self._tokens(call)
-        admitted = await self.quota.take(tokens)
-        return None if admitted == 0 and self.health.rates.wait(tokens) else admitted
+        return await self.quota.take(self._tokens(call)) if self.quota else 0
 
     def _tokens(self, call: Call) -> int:
         usage = self.expected(call)

@@ -1,9 +1,10 @@
 """What of a request is the question, and what else must be equal for an answer to stand for another."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from router_model.prompt import TEXT_PARTS
 from router_model.serving.gateway.cache.key import key_of
@@ -42,7 +43,7 @@ def question_of(call: Call, tenant: str) -> Question | None:
     if found is None or not found[0].strip() or len(found[0]) > MOST_CHARACTERS:
         return None
     text, rest = found
-    return Question(text.strip(), key_of(dataclasses.replace(call, body={**body, place: rest}), tenant))
+    return Question(text.strip(), key_of(replace(call, body={**body, place: rest}), tenant))
 
 
 def _cut(said: Any) -> tuple[str, Any] | None:
