@@ -21,8 +21,8 @@ With ``R`` turns expected to come, ``m`` the mean sufficiency over the turns so 
     p(k) - price now(k) + max{ on(k), max over j of on(j) - price min(1, R) entry(j) },
     on(k) = R (m(k) - price later(k)):
 
-what this turn is worth, and what the turns to come are, on this tier or on a better one. Where nothing has a
-price a switch costs nothing, and each turn goes to the tier that is surest over it and those to come.
+what this turn is worth, and what the turns to come are, on this tier or on a better one, of those that the
+turn may go to. Where nothing has a price a switch costs nothing, and each turn goes to its surest tier.
 """
 
 from collections.abc import Sequence
