@@ -29,8 +29,8 @@ from router_model.wire import metadata_entry
 FIELDS = {
     "format", "prompt_version", "features_version", "features", "max_characters", "ladder",
     "tokenizer_sha256", "max_tokens", "pairs", "frame", "providers", "encoder", "precision", "relative_cost",
-    "output_tokens", "default_quality", "calibration", "guard", "metrics", "data", "versions", "curve",
-    "probes", "tokenizer",
+    "output_tokens", "default_quality", "calibration", "certificate", "guard", "metrics", "data", "versions",
+    "curve", "probes", "tokenizer",
 }  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_what_would_not_be_read_back_is_not_written(artifact: Artifact, tmp_path
 
 def test_a_missing_field_is_named(manifest_json: dict[str, Any]) -> None:
     # Nobody reads the first; a file of format 1 may lack the others.
-    for field in sorted(FIELDS - {"max_characters", "frame", "providers"}):
+    for field in sorted(FIELDS - {"max_characters", "frame", "providers", "certificate"}):
         text = json.dumps({key: value for key, value in manifest_json.items() if key != field})
         with pytest.raises(ArtifactCorruptError, match=f"lacks '{field}'; get the file again"):
             Manifest.from_json(text)
