@@ -123,21 +123,19 @@ class Staying:
         """As ``Rule``; of equal tiers the cheaper one."""
         # One loop and no lists. The greatest of a sum with a maximum in it is the greater of two: on the
         # tier that is best with what comes after, or on the best for now with a move after.
-        session, terms, price, tokens, at = self.session, self.terms, self.base.price, self.tokens, self.at
-        turns, cached, until, past = session.turns, session.cached, session.until, session.sufficiency
-        waiting = self.base.usd_per_second
+        session, terms, (price, waiting, seconds) = self.session, self.terms, self.base
+        tokens, at, k, turns = self.tokens, self.at, self.least, session.turns
+        cached, until, past = session.cached, session.until, session.sufficiency
         left = terms.left[turns] if turns < len(terms.left) else terms.left[-1]
         once = price if left > 1.0 else price * left
         share, dear = left / (turns + 1), price * left
         stay = move = home = LEAST
-        staying = moving = self.least
-        for k in range(self.least, len(terms.rates)):
-            writing, holding, later, entry, shortest = terms.rates[k]
-            probability, cost, read = sufficiency[k], usd[k], tokens
+        staying = moving = k
+        for writing, holding, later, entry, shortest in terms.rates[k:]:
+            probability, cost = sufficiency[k], usd[k]
             if waiting:
-                cost += waiting * self.base.seconds[k]
-            if tokens < shortest:
-                read = 0
+                cost += waiting * seconds[k]
+            read = tokens if tokens >= shortest else 0
             held = cached[k] if until[k] > at else 0
             if held > read:
                 held = read
@@ -150,6 +148,7 @@ class Staying:
             on -= once * entry * (read - held)
             if on > home:
                 home = on
+            k += 1
         return moving if move + home > stay else staying
 
     def __str__(self) -> str:

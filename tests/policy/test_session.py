@@ -24,7 +24,7 @@ usd = st.floats(0, 1e-2)
 sure = st.floats(0, 1)
 price = st.builds(InputPrice, usd, usd, usd, st.floats(0, 1e5), st.integers(0, 5000))
 outlook = st.builds(Outlook, st.lists(st.floats(0, 50), min_size=1, max_size=5).map(tuple), sure)
-base = st.builds(Priced, st.floats(0, 1e6))
+base = st.floats(0, 1e6).map(Priced)
 
 
 def cost(tokens: int) -> list[float]:
