@@ -232,7 +232,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         return self._replace(plan=plan, demand=demand)._priced()
 
     def renewed(self, term: Term, at: float) -> "Pace":
-        """The state at the start of the next term: at the usual price of the one before, and nothing spent."""
+        """The state at the start of the next term: the usual price of the one before, and nothing spent."""
         whole = self.planned(at)
         past = whole.plan
         traffic = replace(past.traffic.turned(term.start), requests=0.0)

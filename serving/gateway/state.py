@@ -65,7 +65,7 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
-        spent: file that keeps what was spent of budgets through a restart; that of the pacer stands beside it.
+        spent: file that keeps what was spent of budgets through a restart; the pacer's stands beside it.
     """
 
     def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
@@ -238,27 +238,18 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
         traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
     dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
-    pacer = kept("pacer", "redis_url_env") if config.dial.usd else None
-    fresh_pacer = pacer is None and config.dial.usd is not None
-    if fresh_pacer:
-        pacer = pacer_of(config, router, redis, lasting, since.pacer if since else None)
-    usual = strongest_usd(router)
-    waits = partial(dispatch.seconds, router.ladder.names)
-    pricing = Pricing(usual, config.latency.usd_per_second, waits, pacer)
-    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing=pricing)
     # From here on only what was spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
         await budgets.open()
-    if fresh_pacer:
-        try:
-            await pacer.open()
-        except GatewayConfigError:
-            if fresh_budgets:
-                await budgets.close()
-            raise
-    elif pacer is not None:
-        pacer.retune(config.dial)
-    lasting.pacer = pacer
+    try:
+        pacer = await paced(config, router, redis, lasting, since, kept("pacer", "redis_url_env"))
+    except GatewayConfigError:
+        if fresh_budgets:
+            await budgets.close()
+        raise
+    waits = partial(dispatch.seconds, router.ladder.names)
+    pricing = Pricing(strongest_usd(router), config.latency.usd_per_second, waits, pacer)
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing)
     if fresh_traffic and traffic is not None:
         await asyncio.to_thread(traffic.open)
     await dispatch.open()
@@ -279,19 +270,38 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
     )
 
 
-def pacer_of(
-    config: GatewayConfig, router: Router, redis: "Redis | None", lasting: Lasting, since: Pacer | None
-) -> Pacer:
-    """The pacer of a dial of dollars, not yet open; with what the one before it knew."""
-    path = lasting.spent and lasting.spent.with_suffix(".pace")
-    return Pacer(
-        config.dial,
-        strongest_usd=strongest_usd(router),
-        price=first_price(router),
-        store=RedisShelf(redis) if redis else Shelf(path, lambda: lasting.others("pace")),
-        workers=config.listen.workers,
-        since=since,
-    )
+async def paced(
+    config: GatewayConfig,
+    router: Router,
+    redis: "Redis | None",
+    lasting: Lasting,
+    since: State | None,
+    kept: Pacer | None,
+) -> Pacer | None:
+    """The open pacer of a dial of dollars; None where it is none.
+
+    ``kept`` goes on where it stands; else what ``since`` knew is known to the new one.
+
+    Raises:
+        GatewayConfigError: the file of what was spent cannot be read.
+    """
+    if config.dial.usd is None:
+        lasting.pacer = None
+    elif kept is not None:
+        kept.retune(config.dial)
+    else:
+        path = lasting.spent and lasting.spent.with_suffix(".pace")
+        pacer = Pacer(
+            config.dial,
+            strongest_usd=strongest_usd(router),
+            price=first_price(router),
+            store=RedisShelf(redis) if redis else Shelf(path, lambda: lasting.others("pace")),
+            workers=config.listen.workers,
+            since=since.pacer if since else None,
+        )
+        await pacer.open()
+        lasting.pacer = pacer
+    return lasting.pacer
 
 
 def words(config: GatewayConfig) -> frozenset[str]:
