@@ -264,7 +264,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     def usual_level(self) -> float:
         """Mean over the requests of the term so far."""
         counted = self.plan.traffic.requests
-        return self.plan.sum / counted if counted else self.level
+        return min(MOST_LEVEL, max(0.0, self.plan.sum / counted)) if counted else self.level
 
     @property
     def even_usd(self) -> float:

@@ -103,10 +103,8 @@ class Shelf:
         try:
             found = msgspec.json.decode(read_file(self._path, MOST_BYTES), type=_File)
         except (FileError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            what = (
-                f"how the budget was spent cannot be read ({one_line(error)}); remove it to start at nothing"
-            )
-            raise GatewayConfigError(f"{self._path}: {what}") from None
+            what = f"what was spent cannot be read ({one_line(error)})"
+            raise GatewayConfigError(f"{self._path}: {what}; remove it to start at nothing") from None
         return [told for told in found.told if told.start == start], _sound(found.learnt)
 
     async def exchange(self, own: Told, known: Mapping[str, Told], learnt: Learnt) -> list[Told]:

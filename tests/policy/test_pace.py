@@ -1,4 +1,4 @@
-"""A paced budget: never a price below 0, never more spent than is in flight, the best quality where it suffices."""
+"""A paced budget: no price below 0, no more spent than is in flight, the best quality where it suffices."""
 
 import random
 from dataclasses import replace
@@ -18,7 +18,10 @@ USD = (0.0, 2e-4, STRONGEST)
 
 def begun(usd: float, profile: Profile = Profile(), lot: float | None = None, price: float = 100.0) -> Pace:  # noqa: B008
     return Pace.begun(
-        Term(usd, 0.0, DAY_SECONDS, lot), Traffic.begun(profile, 0.0, 0.0), strongest_usd=STRONGEST, price=price
+        Term(usd, 0.0, DAY_SECONDS, lot),
+        Traffic.begun(profile, 0.0, 0.0),
+        strongest_usd=STRONGEST,
+        price=price,
     )
 
 
@@ -64,7 +67,9 @@ def test_a_price_is_never_negative_and_the_same_answers_give_the_same(
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10**6), usd=st.floats(0.002, 0.5), in_flight=st.integers(1, 30))
-def test_no_more_is_spent_than_the_budget_and_what_is_in_flight(seed: int, usd: float, in_flight: int) -> None:
+def test_no_more_is_spent_than_the_budget_and_what_is_in_flight(
+    seed: int, usd: float, in_flight: int
+) -> None:
     """The cheapest tier costs nothing, so a price without bound spends nothing."""
     _, spent = through(begun(usd), 1500, seed, in_flight)
     assert spent <= usd + in_flight * STRONGEST
@@ -93,7 +98,7 @@ def test_a_budget_above_what_can_be_spent_buys_the_best_quality() -> None:
 
 def test_dollars_per_lot_hold_without_knowing_how_many_requests_come() -> None:
     budget = 0.3 * 1000 * STRONGEST
-    pace, spent = through(begun(budget, lot=1000.0), 20_000)
+    _, spent = through(begun(budget, lot=1000.0), 20_000)
     assert spent == pytest.approx(20 * budget, rel=0.03)
 
 
@@ -158,7 +163,9 @@ def test_a_burst_is_not_expected_tomorrow_and_an_hour_nobody_counted_keeps_its_c
     assert Profile((5.0,) * SLOTS, 3).after(counts).requests[30] == 5.0
 
 
-@pytest.mark.parametrize("counts", [(1.0,), (-1.0,) * SLOTS, (float("nan"),) * SLOTS, (float("inf"),) * SLOTS])
+@pytest.mark.parametrize(
+    "counts", [(1.0,), (-1.0,) * SLOTS, (float("nan"),) * SLOTS, (float("inf"),) * SLOTS]
+)
 def test_a_profile_that_is_none_is_refused(counts: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="counts"):
         Profile(counts)
