@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from router_model.base import Base
 from router_model.data.readers import Reading
 from router_model.ladder import Ladder
+from router_model.training.build import Built, build
 from router_model.training.config import TrainConfig
 from router_model.training.encoders.static import Static
 from router_model.training.evaluation.judge import Judged, judge
 from router_model.training.evaluation.metrics import expected_calibration_error
 from router_model.training.prepare import Prepared, prepare, read_all
-from router_model.training.train import Built, build
 
 
 def measured(built: Built, prepared: Prepared, rows: NDArray[np.int64], ladder: Ladder) -> dict[str, Any]:

@@ -1,35 +1,28 @@
 """The main job: labelled records in, an artifact out."""
 
 import hashlib
-import json
 import logging
 import resource
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
-from router_model.data.labels import Labels
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
 from router_model.network import Network
-from router_model.prompt import read
 from router_model.router import Router
+from router_model.training.build import Built, build
 from router_model.training.config import TrainConfig
-from router_model.training.counterfactual import counterfactual
-from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit, open_state
-from router_model.training.curve import Curve, Measured, check_rows, measure_curve
+from router_model.training.crossfit import CrossFitted, StageDone, open_state
 from router_model.training.encoders.encoder import Encoder, Exported
 from router_model.training.encoders.registry import load
 from router_model.training.encoders.static import Static
@@ -37,52 +30,17 @@ from router_model.training.evaluation.domination import DroppedTier, dominated, 
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import write_report
-from router_model.training.export import run
+from router_model.training.manifest import data_of, manifest_of
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 from router_model.training.start import keep_learned
-from router_model.training.teach import TEACHERS, outcomes_of, taught
+from router_model.training.teach import TEACHERS, taught
 
 logger = logging.getLogger(__name__)
 
-# Written for this purpose: prompts of the training data have no business in a file that gets handed round.
-PROBES = (
-    "What is the capital of Portugal?",
-    "Prove that every finite integral domain is a field, then find one that is not commutative.",
-    "def mean(xs):\n    return sum(xs) / len(xs)\n\n```\nZeroDivisionError\n```\nWhy?",
-    "请把下面的句子翻译成英文：今天的会议改到下午三点。",
-    "Résume ce paragraphe en deux phrases, puis propose un titre de moins de 8 mots.",
-    "",
-)
-LIBRARIES = (
-    "router-model",
-    "torch",
-    "lightning",
-    "onnx",
-    "onnxruntime",
-    "nanotoken",
-    "numpy",
-    "scikit-learn",
-)
 HELD_OUT = "held-out rows: each was routed by networks that had not seen it or its near-duplicates"
 ESTIMATED = f"{HELD_OUT}; outcomes of tiers that the log does not show are estimated, doubly robust"
 TAUGHT = f"{HELD_OUT}; their outcomes are what the teacher expects, for nobody knows them"
 NO_LEAKS = "none by construction: near-duplicates share a fold, so no network judged one that it had seen"
-
-
-@dataclass(frozen=True)
-class Built:
-    """A fitted router before it is exported, with what is known of it from rows it had not seen.
-
-    Attributes:
-        rows: int64 [M], those that it was measured on.
-        labels: of these, no outcome unknown (counterfactual.py).
-    """
-
-    fitted: CrossFitted
-    rows: NDArray[np.int64]
-    labels: Labels
-    curve: Curve
-    relative_cost: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -170,21 +128,10 @@ def train(
         shutil.rmtree(state)
         raise
     exported = _export(built, prepared, len(ladder), encoder)
-    judged = judge_built(built, prepared)
+    judged = built.judged(prepared)
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
-    data: dict[str, Any] = {
-        "fingerprint": fingerprint,
-        "rows": len(prepared.records),
-        "complete_rows": int(prepared.labels.complete.sum()),
-        "measured_rows": len(built.rows),
-        "outcomes": "estimated" if built.labels.estimated else "known",
-        "groups": len(np.unique(prepared.groups)),
-        "input_tokens": float(prepared.labels.input_tokens.mean()),
-        "dropped_tiers": [asdict(tier) for tier in dropped],
-    }
-    if teacher:
-        data |= {"outcomes": outcomes_of(prepared), "teacher": teacher.artifact.fingerprint}
-    manifest = _manifest(built, exported, evaluation, prepared, ladder, config, encoder, data)
+    data = data_of(built, prepared, fingerprint, dropped, teacher)
+    manifest = manifest_of(built, exported, evaluation, prepared, ladder, config, encoder, data)
     content = seal(exported.graph, manifest)
     page = _report(Path(report), manifest, built, prepared, judged, evaluation, config) if report else None
     write(out, content)
@@ -205,52 +152,6 @@ def train(
         checks=exported.checks,
         report=str(page) if page else None,
         dropped_tiers=dropped,
-    )
-
-
-def build(
-    prepared: Prepared,
-    ladder: Ladder,
-    config: TrainConfig,
-    encoder: Encoder,
-    *,
-    state: Path | None = None,
-    stage_done: StageDone | None = None,
-) -> Built:
-    """Fit, calibrate and measure; raises as its parts do, but before any work that takes long."""
-    check_targets(prepared.labels.sufficient)
-    rows, labels = counterfactual(prepared, ladder, config, encoder)
-    check_rows(labels.outcomes, labels.cost_usd)
-    fitted = crossfit(
-        encoder,
-        prepared.encoded,
-        prepared.labels.sufficient,
-        prepared.groups,
-        config,
-        lessons=prepared.lessons,
-        state=state,
-        stage_done=stage_done,
-    )
-    measured = Measured(fitted.probabilities[rows], labels.outcomes, labels.cost_usd, prepared.groups[rows])
-    curve = measure_curve(
-        measured,
-        default_quality=config.quality,
-        seed=config.seed,
-        resamples=config.resamples,
-        confidence=config.confidence,
-    )
-    return Built(fitted, rows, labels, curve, tuple(measured.relative_cost.tolist()))
-
-
-def judge_built(built: Built, prepared: Prepared) -> Judged:
-    """The out-of-fold probabilities of the rows it was measured on, and the curve's choices for them."""
-    return Judged.by_curve(
-        built.relative_cost,
-        built.curve.points,
-        built.fitted.probabilities[built.rows],
-        built.labels,
-        prepared.groups[built.rows],
-        [prepared.records[row].prompt.text for row in built.rows.tolist()],
     )
 
 
@@ -323,46 +224,3 @@ def _rows_are(built: Built, manifest: Manifest) -> str:
     if manifest.data["outcomes"] == TEACHERS:
         return TAUGHT
     return ESTIMATED if built.labels.estimated else HELD_OUT
-
-
-def _manifest(
-    built: Built,
-    exported: Exported,
-    evaluation: Evaluation,
-    prepared: Prepared,
-    ladder: Ladder,
-    config: TrainConfig,
-    encoder: Encoder,
-    data: dict[str, Any],
-) -> Manifest:
-    probes = encoder.encode([read(text) for text in PROBES])
-    given = run(exported.graph, probes, np.arange(len(PROBES)))
-    calibration = built.fitted.calibration
-    # Figures that do not exist, such as APGR where two tiers do equally well, are null.
-    held_out = json.loads(json.dumps(asdict(evaluation)), parse_constant=lambda _: None)
-    return Manifest(
-        ladder=ladder,
-        tokenizer_json=encoder.tokenizer_json,
-        max_tokens=encoder.max_tokens,
-        pairs=encoder.pairs,
-        frame=encoder.frame,
-        providers=exported.providers,
-        encoder=encoder.name,
-        precision=exported.precision,
-        relative_cost=built.relative_cost,
-        output_tokens=tuple(prepared.labels.output_tokens.tolist()),
-        default_quality=config.quality,
-        curve=built.curve.points,
-        guard=built.curve.guard,
-        probes=tuple((text, tuple(row)) for text, row in zip(PROBES, given.tolist(), strict=True)),
-        calibration={
-            "method": "platt",
-            "scale": calibration.scale.tolist(),
-            "offset": calibration.offset.tolist(),
-            "folds": config.folds,
-        },
-        metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
-        data=data
-        | {"base": encoder.source, "started_from": encoder.learned.source if encoder.learned else None},
-        versions={name: version(name) for name in LIBRARIES},
-    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from router_model.data.split import folds
 from router_model.ladder import Ladder
+from router_model.training.build import build
 from router_model.training.config import TrainConfig
 from router_model.training.crossfit import StageDone
 from router_model.training.encoders.encoder import Encoder
@@ -19,7 +20,6 @@ from router_model.training.evaluation.judge import Judged
 from router_model.training.evaluation.metrics import centred
 from router_model.training.fit import predict
 from router_model.training.prepare import Prepared
-from router_model.training.train import build
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
