@@ -8,9 +8,9 @@ from one run to the next.
 
 A day has the given number of requests by a profile of office hours (one of three time zones), a volume of its
 own (log-normal, 10 %), on top six bursts of ten minutes at five times the rate, each of one of the two sets,
-and a mix that drifts from one set to the other. The price is decided on the cost that a router expects; what an
-answer costs is known when it ends, some seconds later, and is that of its own length. Budgets are shares of
-what the strongest tier alone would have cost that day.
+and a mix that drifts from one set to the other. The price is decided on the cost that a router expects; what
+an answer costs is known when it ends, some seconds later, and is that of its own length. Budgets are shares
+of what the strongest tier alone would have cost that day.
 
 For each budget: the spend over the budget, in per cent (over what price 0 spends where the budget is above
 that, ``binds`` false), and the quality less that of the best fixed price in hindsight, in points of the mean
@@ -31,7 +31,7 @@ import json
 import platform
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter_ns
@@ -466,7 +466,8 @@ def microseconds(calls: int = 40_000) -> dict[str, float]:
     return found
 
 
-def main(arguments: Iterable[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The report on standard output."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -232,7 +232,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         return self._replace(plan=plan, demand=demand)._priced()
 
     def renewed(self, term: Term, at: float) -> "Pace":
-        """The state at the start of the next term: at the usual price of the one before, and nothing spent."""
+        """The state at the start of the next term: the usual price of the one before, and nothing spent."""
         whole = self.planned(at)
         past = whole.plan
         traffic = replace(past.traffic.turned(term.start), requests=0.0)
@@ -264,7 +264,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
     def usual_level(self) -> float:
         """Mean over the requests of the term so far."""
         counted = self.plan.traffic.requests
-        return self.plan.sum / counted if counted else self.level
+        return min(MOST_LEVEL, max(0.0, self.plan.sum / counted)) if counted else self.level
 
     @property
     def even_usd(self) -> float:

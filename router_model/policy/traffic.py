@@ -176,7 +176,7 @@ class Traffic:
         return min(SLOTS - 1, max(0, int((self.at - self.midnight) / SLOT_SECONDS)))
 
     def slots(self, end: float) -> list[float]:
-        """Requests that a usual day has in each slot until ``end``, those of later days in the same [SLOTS]."""
+        """Requests that a usual day has in each slot until ``end``, later days' in the same ones [SLOTS]."""
         days = max(0.0, end - self.midnight - DAY_SECONDS) / DAY_SECONDS
         found, before = [], 0.0
         for slot, until in enumerate(self.usual):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from router_model.router import Router
+from router_model.serving.gateway.build import load_router
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.prices import prices_of
 from router_model.serving.gateway.pricing import strongest_usd
-from router_model.serving.gateway.state import load_router
 from router_model.serving.gateway.term import lot_of
 from router_model.table import columns
 

@@ -88,16 +88,14 @@ def _dial(config: GatewayConfig) -> Iterator[str]:
     if dial.quality is not None and dial.budget is not None:
         yield "dial: quality and budget exclude each other; give one"
     if dial.usd is None:
-        for key in ("per", "requests_per_day"):
-            if getattr(dial, key) is not None:
-                yield f"dial.{key}: says nothing without dial.usd; give usd, the dollars to spend, or leave it out"
-        if dial.zone != "UTC":
-            yield "dial.zone: says nothing without dial.usd; give usd, the dollars to spend, or leave it out"
+        idle = [key for key in ("per", "requests_per_day") if getattr(dial, key) is not None]
+        for key in [*idle, *(["zone"] if dial.zone != "UTC" else [])]:
+            yield f"dial.{key}: says nothing without dial.usd, the dollars to spend; give both or neither"
         return
     if dial.quality is not None or dial.budget is not None:
         yield "dial: usd paces a sum of dollars, quality and budget are shares; give one of them"
     if dial.per not in ("day", "month") and lot_of(dial.per) is None:
-        yield f"dial.per: {dial.per!r} is no term; give day, month, or 100 or more requests, as '1000 requests'"
+        yield f"dial.per: {dial.per!r} is no term; give day, month, or 100 requests or more, as 1000 requests"
     if zone_of(dial.zone) is None:
         yield (
             f"dial.zone: no time zone {dial.zone!r} here; give a name such as Europe/Berlin "

@@ -142,16 +142,18 @@ class Pacer:
     def _hear(self, heard: list[Told]) -> None:
         own = self.told()
         for told in heard:
-            before = self._known.get(told.worker)
-            if told.worker != self._worker and told.start == own.start:
-                if before is None or told.requests >= before.requests:
-                    self._known[told.worker] = told
-        first = min((*self._known.values(), own), key=lambda told: (told.since, told.worker))
-        sums = [
-            sum(getattr(told, field) for told in self._known.values())
-            for field in ("usd", "requests", "moved")
-        ]
-        self.state = self.state.heard(Totals(*sums), base=first.base)
+            known = self._known.get(told.worker)
+            news = known is None or told.requests >= known.requests
+            if news and told.worker != self._worker and told.start == own.start:
+                self._known[told.worker] = told
+        others = self._known.values()
+        first = min((*others, own), key=lambda told: (told.since, told.worker))
+        totals = Totals(
+            sum(told.usd for told in others),
+            sum(told.requests for told in others),
+            sum(told.moved for told in others),
+        )
+        self.state = self.state.heard(totals, base=first.base)
 
     def _turn(self, now: float) -> None:
         if now >= self.state.plan.term.end:

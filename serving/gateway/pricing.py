@@ -52,7 +52,7 @@ class Pricing:
 
 
 def strongest_usd(router: Router) -> float:
-    """US dollars that a call of the strongest tier costs, at the mean lengths that the router was trained on."""
+    """US dollars that a call of the strongest tier costs, at the mean lengths of the router's rows."""
     manifest = router.artifact.manifest
     told = manifest.data.get("input_tokens")
     tokens = float(told) if isinstance(told, int | float) and told > 0 else USUAL_TOKENS

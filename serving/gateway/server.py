@@ -22,6 +22,7 @@ import uvloop
 
 from router_model.errors import GatewayConfigError, RouterModelError
 from router_model.serving.gateway.app import App
+from router_model.serving.gateway.build import build, mark
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.listen import Listen
 from router_model.serving.gateway.connection import Door, bounded
@@ -29,7 +30,7 @@ from router_model.serving.gateway.logs import log_to
 from router_model.serving.gateway.memory import give_back, keep_together
 from router_model.serving.gateway.poll import Poll
 from router_model.serving.gateway.spans import Spans
-from router_model.serving.gateway.state import Lasting, Private, State, build, mark
+from router_model.serving.gateway.state import Lasting, Private, State
 
 logger = logging.getLogger(__name__)
 

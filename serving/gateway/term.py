@@ -25,20 +25,21 @@ def lot_of(per: str | None) -> float | None:
 
 
 def term_at(dial: Dial, now: float) -> Term:
-    """The term that ``now``, in seconds since 1970, is in; that of a lot is its day. The dial has been checked."""
-    assert dial.usd is not None
-    midnight = datetime.fromtimestamp(now, zone_of(dial.zone)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
+    """The term of a checked dial that ``now``, in seconds since 1970, is in; that of a lot is its day."""
+    midnight = _midnight(dial, now)
     if dial.per == "month":
         start = midnight.replace(day=1)
         end = (start + timedelta(days=32)).replace(day=1)
     else:
         start, end = midnight, midnight + timedelta(days=1)
-    return Term(dial.usd, start.timestamp(), end.timestamp(), lot_of(dial.per))
+    return Term(dial.usd or 0.0, start.timestamp(), end.timestamp(), lot_of(dial.per))
 
 
 def midnight_before(dial: Dial, now: float) -> float:
     """When the day that ``now`` is in began, in the dial's zone."""
+    return _midnight(dial, now).timestamp()
+
+
+def _midnight(dial: Dial, now: float) -> datetime:
     day = datetime.fromtimestamp(now, zone_of(dial.zone))
-    return day.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    return day.replace(hour=0, minute=0, second=0, microsecond=0)

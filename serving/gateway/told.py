@@ -6,7 +6,7 @@ store has lost is told again by those who know it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -33,9 +33,8 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Time = Annotated[float, Meta(ge=0, le=1e11)]
 Amount = Annotated[float, Meta(ge=0, le=1e12)]
 Level = Annotated[float, Meta(ge=0, le=MOST_LEVEL)]
-Costs = Annotated[
-    tuple[Annotated[float, Meta(ge=0, le=1e9)], ...], Meta(min_length=len(LEVELS), max_length=len(LEVELS))
-]
+Cost = Annotated[float, Meta(ge=0, le=1e9)]
+Costs = Annotated[tuple[Cost, ...], Meta(min_length=len(LEVELS), max_length=len(LEVELS))]
 
 
 class Told(Struct, frozen=True):
@@ -104,10 +103,8 @@ class Shelf:
         try:
             found = msgspec.json.decode(read_file(self._path, MOST_BYTES), type=_File)
         except (FileError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            what = (
-                f"how the budget was spent cannot be read ({one_line(error)}); remove it to start at nothing"
-            )
-            raise GatewayConfigError(f"{self._path}: {what}") from None
+            what = f"what was spent cannot be read ({one_line(error)})"
+            raise GatewayConfigError(f"{self._path}: {what}; remove it to start at nothing") from None
         return [told for told in found.told if told.start == start], _sound(found.learnt)
 
     async def exchange(self, own: Told, known: Mapping[str, Told], learnt: Learnt) -> list[Told]:
@@ -137,7 +134,7 @@ class RedisShelf:
         """As ``Store``; nothing where Redis cannot be reached."""
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                rows = await self._redis.hgetall(f"{KEY}:{start:.0f}")  # type: ignore[misc]
+                rows = await self._redis.hgetall(f"{KEY}:{start:.0f}")
                 learnt = await self._redis.get(f"{KEY}:learnt")
             return _all(rows.values()), _learnt(learnt)
         except Exception as error:  # whatever a broken Redis does, requests go on
@@ -149,9 +146,9 @@ class RedisShelf:
         key = f"{KEY}:{own.start:.0f}"
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._redis.pipeline(transaction=False) as pipe:
-                pipe.hset(key, own.worker, msgspec.json.encode(own))  # type: ignore[arg-type]
+                pipe.hset(key, own.worker, msgspec.json.encode(own))
                 for name, told in known.items():
-                    pipe.hsetnx(key, name, msgspec.json.encode(told))  # type: ignore[arg-type]
+                    pipe.hsetnx(key, name, msgspec.json.encode(told))
                 pipe.expire(key, KEEP_SECONDS)
                 if learnt.days and learnt != self._taught:
                     pipe.set(f"{KEY}:learnt", msgspec.json.encode(learnt), ex=KEEP_SECONDS)
@@ -173,7 +170,7 @@ class RedisShelf:
         self._cut_off, self._taught = True, None
 
 
-def _all(rows: Sequence[Any]) -> list[Told]:
+def _all(rows: Iterable[Any]) -> list[Told]:
     return [told for row in rows if (told := _read(row)) is not None]
 
 

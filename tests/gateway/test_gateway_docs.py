@@ -66,7 +66,13 @@ def shown(value: Any) -> set[str]:
         return {"", "the artifact's", "none"}
     if isinstance(value, tuple):
         return {", ".join(f"`{one}`" for one in value)}
-    return {f"`{value}`".lower() if isinstance(value, str | bool) else str(value)}
+    return {
+        f"`{value}`".lower()
+        if isinstance(value, bool)
+        else f"`{value}`"
+        if isinstance(value, str)
+        else str(value)
+    }
 
 
 def test_every_part_of_the_file_has_its_section() -> None:

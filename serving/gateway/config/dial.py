@@ -8,7 +8,7 @@ from router_model.serving.gateway.config.part import Count, Name, Part, Share
 
 
 class Dial(Part, frozen=True):
-    """The dial of requests that name none: ``quality``, ``budget`` or ``usd``, or none for the artifact's own.
+    """The dial of requests that name none: a share, or dollars; or neither for the artifact's own.
 
     Attributes:
         quality, budget: shares of the strongest tier's quality to keep, or of its cost to spend.
