@@ -95,8 +95,6 @@ def test_what_is_no_router_is_refused() -> None:
     model = helper.make_model(helper.make_graph([node], "other", [value], [result]))
     with pytest.raises(ExportError, match="takes no new tier"):
         graft(model.SerializeToString(), [0, 1])
-    with pytest.raises(ExportError, match="takes no new tier"):
-        graft(b"not a graph", [0, 1])
 
 
 def test_the_graph_alone_is_a_session(whole: bytes) -> None:
