@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.asked import Asked
-from router_model.serving.gateway.body import parse, rename
+from router_model.serving.gateway.body import filled, parse, rename
 from router_model.serving.gateway.config.limits import Limits
 from router_model.serving.gateway.config.provider import Ability
 from router_model.serving.gateway.size import Size
@@ -50,6 +50,10 @@ class Call:
     input_tokens: int
     output_tokens: int
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def filled(self, model: str, fields: Mapping[str, Any]) -> bytes:
+        """As ``renamed``, with ``fields`` in it (body.py)."""
+        return filled(rename(self.raw, model), {**self.body, "model": model}, fields)
 
     def renamed(self, model: str) -> bytes:
         """The body with ``model`` in the place of the asked one, all other bytes as they came.
