@@ -22,7 +22,7 @@ default-router: $(VENV)/demo.stamp
 		--ladder examples/ladders/default.yaml --out router_model/default.onnx --learned router_model/default.npz
 
 test: $(VENV)/test.stamp lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

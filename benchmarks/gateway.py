@@ -7,6 +7,9 @@ share the last. Prompts are those of the starter corpus. Measured are
 
 - ``added``: latency at a fixed rate, each request sent when it is due, less that of a direct call at the same
   rate. Rounds of both alternate, so that a busy moment of the machine falls on both;
+- ``added_busy_polling``: the same, in the same rounds, of a second gateway on the same core, whose worker
+  does not sleep for ``--busy-polling-ms`` after bytes came or went. The first is as it is by default;
+- ``core``: the share of a core that either takes at some rates;
 - ``most``: requests a second by ``wrk`` over 16 connections, with the processor time that one takes;
 - ``chunk``: what a further chunk of a stream takes, from streams of 50 and of 2 chunks: the latency that it
   adds to the whole stream beside a direct one, and the processor time. Chunks are written ``together``, or
@@ -31,7 +34,8 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +45,15 @@ from stage import Gateway, Model, Relay, cores, cpu_seconds, progress, provider,
 
 CHUNKS = 50
 FEW = 2
+RATES = (0, 1, 10, 50, 200)  # requests a second for which a core is shared
 CONNECTIONS = 16
 LANES = 8
 PACES = {"together": 0.0, "one_by_one": 1e-6, "apart": 0.004}  # seconds between chunks
 BARS = {
     "added_p50_ms": 1.0,
     "added_p99_ms": 5.0,
+    "added_busy_polling_p50_ms": 1.0,
+    "added_busy_polling_p99_ms": 5.0,
     "requests_per_second": 1500.0,
     "chunk_us": 20.0,
     "router_share": 0.05,
@@ -69,6 +76,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second of the latencies")
     parser.add_argument("--seconds", type=float, default=10.0, help="of one round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--busy-polling-ms", type=float, default=10.0, help="of the second gateway")
     parser.add_argument("--streams", type=int, default=200, help="of each kind")
     parser.add_argument("--litellm", type=Path, help="a virtual environment in which LiteLLM is installed")
     asked = parser.parse_args()
@@ -81,22 +89,28 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     own, other = cores()
     model = Model(other, folder / "model.log")
     gateway, relay = Gateway(folder, own), Relay(model, own, folder / "relay.log")
+    (folder / "busy").mkdir()
+    busy = Gateway(folder / "busy", own)
     os.sched_setaffinity(0, {other})
-    with running(gateway, relay, model):
+    with running(gateway, busy, relay, model):
         model.start(chunks=CHUNKS)
         relay.start()
         tiers = [("small", 0.1), ("medium", 0.4), ("large", 3.0)]
         named = [{"name": name, "providers": [provider(name, model, usd)]} for name, usd in tiers]
         gateway.start({"tiers": named})
+        busy.start({"tiers": named, "listen": {"port": 0, "busy_polling_ms": asked.busy_polling_ms}})
         bodies = load.bodies("auto", max_tokens=CHUNKS)
-        added = measure_added(gateway, model, bodies, asked)
+        added = measure_added({"added": gateway, "added_busy_polling": busy}, model, bodies, asked)
+        core = measure_core({"default": gateway, "busy_polling": busy}, bodies, asked.seconds)
+        stop(busy.process)
         found = {
             "machine": {
                 "processor": processor(),
                 "cores": os.cpu_count(),
                 "python": platform.python_version(),
             },
-            "added": added,
+            **added,
+            "core": {"busy_polling_ms": asked.busy_polling_ms, **core},
             "most": measure_most(gateway, model, bodies, asked, folder),
             "chunk": measure_chunk(gateway, model, relay, asked.streams),
             "one_at_a_time": one_at_a_time(gateway.url + "/v1", bodies),
@@ -107,36 +121,62 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_added(
-    gateway: Gateway, model: Model, bodies: Sequence[bytes], asked: argparse.Namespace
+    gateways: Mapping[str, Gateway], model: Model, bodies: Sequence[bytes], asked: argparse.Namespace
 ) -> dict[str, Any]:
     """Milliseconds that a call takes longer than a direct one, at a fixed rate."""
     rounds = []
-    seconds = {"direct": model.base_url, "gateway": gateway.url + "/v1"}
-    for url in seconds.values():  # to warm up
+    urls = {"direct": model.base_url, **{name: gateway.url + "/v1" for name, gateway in gateways.items()}}
+    for url in urls.values():  # to warm up
         good(load.run(lambda url=url: Load(url, bodies).at_rate(asked.rate, min(2.0, asked.seconds))))
-    decided = decisions(gateway)
+    decided = {name: decisions(gateway) for name, gateway in gateways.items()}
     for number in range(asked.rounds):
         progress(f"latency at {asked.rate:g} requests/s, round {number + 1} of {asked.rounds}")
         one: dict[str, dict[str, float]] = {}
-        for name, url in seconds.items():
+        for name, url in urls.items():
             replies = good(load.run(lambda url=url: Load(url, bodies).at_rate(asked.rate, asked.seconds)))
             one[name] = {**spread([r.seconds for r in replies]), "late_p99_ms": at_ms(replies, 0.99)}
         rounds.append(one)
-    count, total = (after - before for after, before in zip(decisions(gateway), decided, strict=True))
     return {
-        "requests_per_second": asked.rate,
-        **{
-            f"{share}_ms": round(
-                statistics.median(
-                    one["gateway"][f"{share}_ms"] - one["direct"][f"{share}_ms"] for one in rounds
-                ),
-                3,
-            )
-            for share in ("p50", "p99")
-        },
-        "decision_us": round(total / count * 1e6, 1) if count else None,
-        "rounds": rounds,
+        name: {
+            "requests_per_second": asked.rate,
+            **{
+                f"{share}_ms": round(
+                    statistics.median(
+                        one[name][f"{share}_ms"] - one["direct"][f"{share}_ms"] for one in rounds
+                    ),
+                    3,
+                )
+                for share in ("p50", "p99")
+            },
+            "decision_us": decision_us(gateway, decided[name]),
+            "rounds": [{"direct": one["direct"], "gateway": one[name]} for one in rounds],
+        }
+        for name, gateway in gateways.items()
     }
+
+
+def decision_us(gateway: Gateway, since: tuple[float, float]) -> float | None:
+    """Microseconds of a decision since ``decisions`` was asked, the mean."""
+    count, total = (after - before for after, before in zip(decisions(gateway), since, strict=True))
+    return round(total / count * 1e6, 1) if count else None
+
+
+def measure_core(
+    gateways: Mapping[str, Gateway], bodies: Sequence[bytes], seconds: float
+) -> dict[str, dict[str, float]]:
+    """The share of a core that each takes, by requests a second."""
+    found: dict[str, dict[str, float]] = {}
+    for rate in RATES:
+        progress(f"share of a core at {rate} requests/s")
+        for name, gateway in gateways.items():
+            before, began = cpu_seconds(gateway.process.pid), time.monotonic()
+            if rate:
+                good(load.run(lambda g=gateway, r=rate: Load(g.url + "/v1", bodies).at_rate(r, seconds)))
+            else:
+                time.sleep(seconds)
+            used = cpu_seconds(gateway.process.pid) - before
+            found.setdefault(name, {})[str(rate)] = round(used / (time.monotonic() - began), 4)
+    return found
 
 
 def measure_most(
@@ -249,6 +289,8 @@ def judged(found: dict[str, Any]) -> dict[str, Any]:
     values = {
         "added_p50_ms": added["p50_ms"],
         "added_p99_ms": added["p99_ms"],
+        "added_busy_polling_p50_ms": found["added_busy_polling"]["p50_ms"],
+        "added_busy_polling_p99_ms": found["added_busy_polling"]["p99_ms"],
         "requests_per_second": most.get("gateway", {}).get("requests_per_second"),
         "chunk_us": chunk["one_by_one"]["gateway"]["added_us"],
         "router_share": router.get("share_of_added_p50"),

@@ -1,16 +1,13 @@
 """Conditions on what was logged of how an answer was taken, each a test of one value by its name."""
 
-import re
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from router_model.complaint import COMPLAINT_CHARACTERS, words
 from router_model.errors import RulesError
 
 MAX_TEXTS = 256  # of one condition
 MAX_TEXT_CHARACTERS = 200
-NEXT_USER_CHARACTERS = 1000  # of the user's next turn, where a complaint stands: what follows may be pasted
-WORDS = re.compile(r"\w+(?:'\w+)*")  # linear in the text
 
 FLAGS = ("regenerated", "copied", "edited", "error", "tool_success")
 NUMBERS = ("stars", "score")
@@ -35,10 +32,10 @@ def condition(name: str, wanted: Any, where: str) -> Test:
     if not isinstance(texts, list) or not 0 < len(texts) <= MAX_TEXTS:
         raise RulesError(f"{where} is {wanted!r:.80}; give a text, or a list of 1 to {MAX_TEXTS} texts")
     for text in texts:
-        if not isinstance(text, str) or len(text) > MAX_TEXT_CHARACTERS or not _words(text).strip():
+        if not isinstance(text, str) or len(text) > MAX_TEXT_CHARACTERS or not words(text).strip():
             raise RulesError(f"{where}: {text!r:.80}: give a text of words, of at most 200 characters")
     if name == "next_user":
-        return _says([_words(text) for text in texts])
+        return _says([words(text) for text in texts])
     if name == "thumb" and not {"up", "down"} >= set(texts):
         raise RulesError(f"{where} is {wanted!r:.80}; give up or down")
     return _one_of({text.casefold() for text in texts})
@@ -63,16 +60,10 @@ def _says(phrases: list[str]) -> Test:
     def says(value: Any) -> bool:
         if not isinstance(value, str):
             return False
-        words = _words(value[:NEXT_USER_CHARACTERS])
-        return any(phrase in words for phrase in phrases)
+        said = words(value[:COMPLAINT_CHARACTERS])
+        return any(phrase in said for phrase in phrases)
 
     return says
-
-
-def _words(text: str) -> str:
-    """The text's words, case-folded, each between spaces, so that a phrase is found as whole words."""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    return f" {' '.join(WORDS.findall(plain))} "
 
 
 def number_range(value: Any, where: str) -> tuple[float, float]:

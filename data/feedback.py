@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from router_model.complaint import PHRASES
 from router_model.data.conditions import CONDITIONS, NUMBERS, Test, condition, is_number, number_range, within
 from router_model.data.records import Record
 from router_model.errors import RulesError, one_line
@@ -28,29 +29,7 @@ DEFAULT_RULES: Mapping[str, Any] = {
         {"when": {"finish_reason": "content_filter"}, "outcome": 0},
         {
             "name": "the user says no",
-            "when": {
-                "next_user": [
-                    "no, that's wrong",
-                    "that's wrong",
-                    "that is wrong",
-                    "this is wrong",
-                    "that's not right",
-                    "that is not right",
-                    "that's incorrect",
-                    "that is incorrect",
-                    "this is incorrect",
-                    "you're wrong",
-                    "you are wrong",
-                    "still wrong",
-                    "not what I asked",
-                    "not what I wanted",
-                    "didn't answer my question",
-                    "did not answer my question",
-                    "still doesn't work",
-                    "still does not work",
-                    "still not working",
-                ]
-            },
+            "when": {"next_user": list(PHRASES)},
             "outcome": 0,
         },
         {"when": {"regenerated": True}, "outcome": 0},

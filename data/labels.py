@@ -154,6 +154,19 @@ def _prefer(preference: tuple[str, str, str], ladder: Ladder, sufficient: Floats
         sufficient[dear] = 1.0
 
 
+def answer_lengths(records: Sequence[Record], ladder: Ladder) -> Floats:
+    """Output tokens of each tier's answer, reasoning tokens too, float64 [N, K], NaN where unknown."""
+    return np.array(
+        [
+            [
+                next((record.output_tokens[m] for m in tier.models if m in record.output_tokens), np.nan)
+                for tier in ladder.tiers
+            ]
+            for record in records
+        ]
+    )
+
+
 def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
     """Input tokens [N], from the text where not logged, and output tokens [N, K] with NaN where unknown."""
     input_tokens = np.array(
@@ -164,16 +177,7 @@ def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
             for record in records
         ]
     )
-    output_tokens = np.array(
-        [
-            [
-                next((record.output_tokens[m] for m in tier.models if m in record.output_tokens), np.nan)
-                for tier in ladder.tiers
-            ]
-            for record in records
-        ]
-    )
-    return input_tokens, output_tokens
+    return input_tokens, answer_lengths(records, ladder)
 
 
 def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, output_tokens: Floats) -> Floats:

@@ -25,16 +25,21 @@ from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.files import read_file, replace_file
 from router_model.frame import Frame
 from router_model.ladder import Ladder
+from router_model.lengths import Lengths, Weights
+from router_model.policy.certificate import Certificate
 from router_model.policy.curve import OperatingPoint, Policy
 from router_model.prompt import PROMPT_VERSION
 from router_model.providers import CPU
 from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata, metadata_entry, refuse_external_data
 
-FORMAT = 2  # with a frame, which a reader of format 1 would leave out; without one, files are of format 1
+# A reader of format 1 would leave out a frame, one of format 2 what a graph tells of lengths: files are of
+# the least format that says all they hold.
+PLAIN, FRAMED, FORMAT = 1, 2, 3
 MAX_ARTIFACT_BYTES = 2 << 30  # what one Protocol Buffers message may hold
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_FRAME_IDS, MAX_PREFIX = 64, 4096  # a frame stands around every text
+MAX_LENGTH = 1e9  # tokens; as of every cost and token count (training/curve.py)
 MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -65,6 +70,8 @@ class Manifest:
         probes: prompts with the probabilities that they must give.
         frame: what stands around a text's tokens, where a transformer reads them.
         providers: of ONNX Runtime that the graph is meant for, best first.
+        certificate: what is promised of one operating point, which is then the default; None without one.
+        lengths: what the graph's output tokens mean; None where it gives none.
     """
 
     ladder: Ladder
@@ -85,16 +92,19 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     frame: Frame | None = None
     providers: tuple[str, ...] = (CPU,)
+    certificate: Certificate | None = None
+    lengths: Lengths | None = None
 
     def policy(self) -> Policy:
         """The operating curve, to be looked up by dial."""
-        return Policy(self.relative_cost, self.curve, ("quality", self.default_quality))
+        certified = self.certificate.point if self.certificate else None
+        return Policy(self.relative_cost, self.curve, ("quality", self.default_quality), certified)
 
     def to_json(self) -> str:
         """One JSON object, with the versions and the tokenizer's hash that a loader checks."""
         return json.dumps(
             {
-                "format": FORMAT if self.frame else 1,
+                "format": FORMAT if self.lengths else FRAMED if self.frame else PLAIN,
                 "prompt_version": PROMPT_VERSION,
                 "features_version": FEATURES_VERSION,
                 "features": FEATURES,
@@ -109,7 +119,9 @@ class Manifest:
                 "precision": self.precision,
                 "relative_cost": self.relative_cost,
                 "output_tokens": self.output_tokens,
+                **({"lengths": dataclasses.asdict(self.lengths)} if self.lengths else {}),
                 "default_quality": self.default_quality,
+                "certificate": self.certificate.to_dict() if self.certificate else None,
                 "calibration": self.calibration,
                 "guard": self.guard,
                 "metrics": self.metrics,
@@ -159,12 +171,14 @@ class Manifest:
             pairs=_pairs(value["pairs"]),
             frame=_frame(value.get("frame"), value["format"]),
             providers=_providers(value.get("providers", [CPU])),
+            lengths=_lengths(value.get("lengths"), value["format"], len(ladder), len(value["probes"])),
             encoder=_typed(value["encoder"], str),
             precision=_typed(value["precision"], str),
             relative_cost=_floats(value["relative_cost"], len(ladder), low=0),
             output_tokens=_floats(value["output_tokens"], len(ladder), low=0),
             default_quality=_within(_typed(value["default_quality"], float), 1e-9, 1),
             curve=curve,
+            certificate=_certificate(value.get("certificate"), len(ladder)),
             guard=_typed(value["guard"], dict),
             probes=tuple(
                 (_typed(p["prompt"], str), _floats(p["sufficiency"], len(ladder))) for p in value["probes"]
@@ -233,6 +247,14 @@ def seal(graph: bytes, manifest: Manifest) -> bytes:
     return body + metadata_entry(DIGEST_KEY, _sha256(body))
 
 
+def resealed(artifact: Artifact, manifest: Manifest) -> bytes:
+    """The artifact's bytes with another manifest in the place of its own."""
+    raw = memoryview(artifact.content)
+    start, end = metadata(raw)[MANIFEST_KEY]
+    entry = metadata_entry(MANIFEST_KEY, bytes(raw[start:end]).decode())
+    return seal(bytes(raw[: end - len(entry)]), manifest)
+
+
 def write(path: str | Path, content: bytes) -> None:
     """Write an artifact whole or not at all, after reading it back from its bytes."""
     Artifact.parse(content, str(path))
@@ -260,7 +282,7 @@ def _check_versions(value: dict[str, Any]) -> None:
     ours = {"format": FORMAT, "prompt_version": PROMPT_VERSION, "features_version": FEATURES_VERSION}
     for key, version in ours.items():
         found = _typed(value[key], int)
-        if found != version and (key, found) != ("format", 1):
+        if found != version and (key, found) not in (("format", PLAIN), ("format", FRAMED)):
             cure = "upgrade router-model" if found > version else "train the router again"
             raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
     if tuple(value["features"]) != FEATURES:
@@ -279,7 +301,7 @@ def _pairs(value: Any) -> Pairs | None:
 
 
 def _frame(value: Any, version: int) -> Frame | None:
-    if (value is not None) != (version == FORMAT):
+    if version != FORMAT and (value is not None) != (version == FRAMED):
         raise ValueError(f"format {version} {'with' if value is not None else 'without'} a frame")
     if value is None:
         return None
@@ -288,6 +310,30 @@ def _frame(value: Any, version: int) -> Frame | None:
     if len(_typed(frame.prefix, str)) > MAX_PREFIX or not frame.prefix.isprintable():
         raise ValueError(f"a prefix of more than {MAX_PREFIX} characters, or with some that do not print")
     return frame
+
+
+def _lengths(value: Any, version: int, tiers: int, probes: int) -> Lengths | None:
+    if (value is not None) != (version == FORMAT):
+        raise ValueError(f"format {version} {'with' if value is not None else 'without'} lengths")
+    if value is None:
+        return None
+    given = _typed(value["probes"], list)
+    if len(given) != probes:
+        raise ValueError(f"lengths of {len(given)} probes where {probes} belong")
+    weights = None if value["weights"] is None else _typed(value["weights"], dict)
+    return Lengths(
+        offset=_bounded(value["offset"], tiers),
+        scale=_bounded(value["scale"], tiers),
+        probes=tuple(_bounded(tokens, tiers) for tokens in given),
+        weights=None
+        if weights is None
+        else Weights(**{name: _bounded(each, tiers) for name, each in weights.items()}),
+    )
+
+
+def _bounded(values: Any, count: int) -> tuple[float, ...]:
+    """Numbers of lengths and what is weighed of them, whose products stay finite."""
+    return tuple(_within(number, 0, MAX_LENGTH) for number in _floats(values, count))
 
 
 def _ids(values: Any) -> tuple[int, ...]:
@@ -304,10 +350,19 @@ def _providers(values: Any) -> tuple[str, ...]:
     return names
 
 
-def _point(value: dict[str, Any], tiers: int) -> OperatingPoint:
+def _certificate(value: Any, tiers: int) -> Certificate | None:
+    if value is None:
+        return None
+    point = _point(_typed(value, dict)["point"], tiers, ("certified",))
+    return Certificate.from_dict(value, point)
+
+
+def _point(
+    value: dict[str, Any], tiers: int, dials: tuple[str, ...] = ("quality", "budget")
+) -> OperatingPoint:
     intervals = {key: _floats(value[key], 2) for key in ("quality_interval", "cost_interval")}
     point = OperatingPoint(**{**value, **intervals, "shares": _floats(value["shares"], tiers)})
-    if point.dial not in ("quality", "budget") or point.rule not in ("router", "fixed"):
+    if point.dial not in dials or point.rule not in ("router", "fixed"):
         raise ValueError(f"operating point of dial {point.dial!r} and rule {point.rule!r}")
     _floats([point.value, point.penalty, point.quality, point.cost], 4, low=0)
     for share in (point.value, *point.shares):

@@ -19,36 +19,39 @@ class Offer:
     Attributes:
         tier: the tier.
         usd_per_character: of the prompt.
-        usd_per_answer: of an answer of the tier's mean length.
+        usd_per_answer: of an answer of the tier's mean length; or of what is expected of any answer beside
+            ``usd_per_token``.
+        usd_per_token: of the output tokens that the graph gives; 0 where it gives none.
     """
 
     tier: Tier
     usd_per_character: float
     usd_per_answer: float
+    usd_per_token: float = 0.0
 
-    def usd(self, characters: int) -> float:
-        """US dollars that a call with a prompt of so many characters is expected to cost."""
-        return characters * self.usd_per_character + self.usd_per_answer
+    def usd(self, characters: int, output_tokens: float = 0.0) -> float:
+        """US dollars that a call is expected to cost, by the prompt's characters and the typical answer."""
+        return characters * self.usd_per_character + self.usd_per_answer + output_tokens * self.usd_per_token
 
 
 class Decision:
     """What the router chose for one request, and why: it holds what was computed and derives the rest."""
 
     # No dataclass: a frozen one takes a microsecond longer to build, a twentieth of a decision.
-    __slots__ = ("_by", "_characters", "_chosen", "_offers", "_sufficiency", "_truncated")
+    __slots__ = ("_by", "_characters", "_chosen", "_offers", "_outputs", "_truncated")
 
     def __init__(
         self,
         offers: Sequence[Offer],
         chosen: int,
-        sufficiency: Sequence[float],
+        outputs: Sequence[float],
         characters: int,
         truncated: bool,
         by: OperatingPoint | Rule,
     ) -> None:
         self._offers = offers
         self._chosen = chosen
-        self._sufficiency = sufficiency
+        self._outputs = outputs  # sufficiency [K], then output tokens [K] where the router knows them
         self._characters = characters
         self._truncated = truncated
         self._by = by
@@ -66,17 +69,36 @@ class Decision:
     @property
     def sufficiency(self) -> dict[str, float]:
         """Probability that each tier is sufficient, by name."""
-        return {offer.tier.name: p for offer, p in zip(self._offers, self._sufficiency, strict=True)}
+        return {offer.tier.name: p for offer, p in zip(self._offers, self._outputs, strict=False)}
 
     @property
     def expected_quality(self) -> float:
         """Probability that the chosen tier is sufficient."""
-        return self._sufficiency[self._chosen]
+        return self._outputs[self._chosen]
 
     @property
     def expected_cost_usd(self) -> float:
-        """US dollars that the call is expected to cost, by the text's length and the mean answer's."""
-        return self._offers[self._chosen].usd(self._characters)
+        """US dollars that the call is expected to cost, by the text's length and the answer's.
+
+        The answer's is what the router expects of this prompt, where it learnt lengths, and else the tier's
+        mean.
+        """
+        place = len(self._offers) + self._chosen
+        tokens = self._outputs[place] if place < len(self._outputs) else 0.0
+        return self._offers[self._chosen].usd(self._characters, tokens)
+
+    @property
+    def output_tokens(self) -> dict[str, float] | None:
+        """Tokens of each tier's typical answer to this prompt, by name; None where the router knows none."""
+        tokens = self._outputs[len(self._offers) :]
+        if not tokens:
+            return None
+        return {offer.tier.name: n for offer, n in zip(self._offers, tokens, strict=True)}
+
+    @property
+    def characters(self) -> int:
+        """Length of the prompt."""
+        return self._characters
 
     @property
     def truncated(self) -> bool:
@@ -130,6 +152,7 @@ class Decisions(Sequence[Decision]):
         characters: int64 [N], length of the texts.
         truncated: bool [N].
         by: the operating point or the rule that decided.
+        output_tokens: float32 [N, K], tokens of each tier's typical answer; None where the router knows none.
     """
 
     offers: tuple[Offer, ...]
@@ -138,6 +161,7 @@ class Decisions(Sequence[Decision]):
     characters: NDArray[np.int64]
     truncated: NDArray[np.bool_]
     by: OperatingPoint | Rule
+    output_tokens: NDArray[np.float32] | None = None
 
     @property
     def point(self) -> OperatingPoint | None:
@@ -147,18 +171,27 @@ class Decisions(Sequence[Decision]):
     @property
     def expected_cost_usd(self) -> NDArray[np.float64]:
         """float64 [N], as of one ``Decision``."""
-        prices = np.array([(offer.usd_per_character, offer.usd_per_answer) for offer in self.offers])
-        cost: NDArray[np.float64] = self.characters * prices[self.tier, 0] + prices[self.tier, 1]
+        return self.expected_cost_at(self.tier)
+
+    def expected_cost_at(self, tier: NDArray[np.int64]) -> NDArray[np.float64]:
+        """float64 [N], US dollars had these tiers been chosen, int64 [N]."""
+        prices = np.array([(o.usd_per_character, o.usd_per_answer, o.usd_per_token) for o in self.offers])
+        cost: NDArray[np.float64] = self.characters * prices[tier, 0] + prices[tier, 1]
+        if self.output_tokens is not None:
+            cost = cost + self.output_tokens[np.arange(len(tier)), tier] * prices[tier, 2]
         return cost
 
     def __len__(self) -> int:
         return len(self.tier)
 
     def __getitem__(self, position: int) -> Decision:  # type: ignore[override]  # a batch is not sliced
+        outputs = self.sufficiency[position].tolist()
+        if self.output_tokens is not None:
+            outputs += self.output_tokens[position].tolist()
         return Decision(
             self.offers,
             int(self.tier[position]),
-            self.sufficiency[position].tolist(),
+            outputs,
             int(self.characters[position]),
             bool(self.truncated[position]),
             self.by,

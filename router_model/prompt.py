@@ -91,18 +91,28 @@ def read(request: Request) -> Prompt:
         PromptError: ``request`` has none of these shapes, or holds no message.
     """
     if isinstance(request, str):
-        text = request.strip()
-        characters = len(text)
-        if characters > MAX_ASCII_CHARACTERS or "<" in text or ";" in text or not text.isascii():
-            text, characters = clean(request)  # most prompts have no need of it, and are read at once
-            text = window(text)
-        return Prompt(text, characters)
+        return _read_text(request)
     system, messages = _body(request)
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     if not _is_list(messages) or not messages:
         raise PromptError("the request holds no messages; give a string or a list of at least one message")
+    if len(messages) == 1 and not system:  # one message of text is that text, and read in a third of the time
+        (message,) = messages
+        if message.__class__ is dict and len(message) == 2 and message.get("role") == "user":
+            content = message.get("content")
+            if content.__class__ is str:
+                return _read_text(content)
     return _read_messages(system, messages)
+
+
+def _read_text(text: str) -> Prompt:
+    read = text.strip()
+    characters = len(read)
+    if characters > MAX_ASCII_CHARACTERS or "<" in read or ";" in read or not read.isascii():
+        read, characters = clean(text)  # most prompts have no need of it, and are read at once
+        read = window(read)
+    return Prompt(read, characters)
 
 
 def _read_messages(system: Any, messages: Sequence[Any]) -> Prompt:
@@ -162,7 +172,7 @@ def _between(messages: Sequence[Any]) -> tuple[int, int, int]:
 
 def _body(request: Any) -> tuple[Any, Any]:
     """System prompt and messages of a list of messages, of one message, or of a request body."""
-    if _is_list(request):
+    if request.__class__ is not dict and _is_list(request):
         return None, request
     if not _is_object(request):
         raise PromptError(f"cannot route {type(request).__name__}; give a string or chat messages")

@@ -13,7 +13,8 @@ def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
     """The manifest with ``ladder`` in place of its own, tier by tier.
 
     A quality dial's choices stay, for no outcome hangs on a price. Costs are scaled by what the new prices
-    make of the mean call, and each budget takes the best of the points that then keep it.
+    make of the mean call, and each budget takes the best of the points that then keep it. A certificate stays
+    where the models do: it is a promise of their outcomes.
 
     Raises:
         LadderError: another number of tiers, or the artifact does not tell the mean length of prompts.
@@ -28,7 +29,12 @@ def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
     curve = tuple(point for point in points if point.dial == "quality") + budgets
     guard: dict[str, Any] = dict(manifest.guard)
     guard["message"] = f"{guard.get('message')}; measured at the prices that it was trained with"
-    return replace(manifest, ladder=ladder, curve=curve, guard=guard)
+    certificate = manifest.certificate
+    if certificate and [tier.models for tier in ladder.tiers] == [t.models for t in manifest.ladder.tiers]:
+        certificate = replace(certificate, point=_scaled(certificate.point, now, before))
+    else:
+        certificate = None
+    return replace(manifest, ladder=ladder, curve=curve, guard=guard, certificate=certificate)
 
 
 def assumed(before: Manifest, ladder: Ladder) -> list[str]:

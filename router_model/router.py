@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router_model import prompt as prompts
 from router_model import tokens
-from router_model.artifact import Artifact
+from router_model.artifact import Artifact, Manifest
 from router_model.decision import Decision, Decisions, Offer
 from router_model.errors import (
     ArtifactError,
@@ -38,6 +38,7 @@ BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, f
 FRAMED_BLOCK_IDS = 1
 MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
+LENGTH_TOLERANCE = 0.01  # of output tokens, for the same reason
 
 
 class Router:
@@ -72,10 +73,15 @@ class Router:
         self._max_tokens = manifest.max_tokens
         self._pairs = manifest.pairs
         self._frame = manifest.frame
-        self._offers = tuple(
-            Offer(tier, tier.input_usd_per_million * 1e-6 / CHARACTERS_PER_TOKEN, tier.cost_usd(0, length))
-            for tier, length in zip(self.ladder.tiers, manifest.output_tokens, strict=True)
-        )
+        self._tiers = len(self.ladder)
+        self._lengths = manifest.lengths
+        self._weights = manifest.lengths.weights if manifest.lengths else None
+        if self._session.tells_lengths != (manifest.lengths is not None):
+            raise ArtifactError(
+                f"{artifact.name}: graph and manifest differ on whether it tells answers' lengths; "
+                "train the router again"
+            )
+        self._offers = _offers(manifest)
         self._verify()
 
     @classmethod
@@ -154,12 +160,14 @@ class Router:
             ids = tokens.window(ids, self._max_tokens)
         elif not ids.size:
             ids = self._nothing
-        sufficiency = self._session.one(ids, featurize(prompt))
-        if rule is None:
-            chosen = policy.choose(sufficiency, by, prompt.text)  # type: ignore[arg-type]  # then it is a point
+        outputs = self._session.one(ids, featurize(prompt))
+        if rule is not None:
+            chosen = rule(outputs[: self._tiers], self._usd(prompt.characters, outputs))
+        elif self._weights is not None and by.rule == "router":  # type: ignore[union-attr]  # it is a point
+            chosen = self._weights.choose(outputs, by.penalty, prompt.characters)  # type: ignore[union-attr]
         else:
-            chosen = rule(sufficiency, [offer.usd(prompt.characters) for offer in self._offers])
-        return Decision(self._offers, chosen, sufficiency, prompt.characters, truncated, by)
+            chosen = policy.choose(outputs, by, prompt.text)  # type: ignore[arg-type]
+        return Decision(self._offers, chosen, outputs, prompt.characters, truncated, by)
 
     def route_batch(
         self,
@@ -194,12 +202,18 @@ class Router:
         texts = [prompt.text for prompt in read]
         characters = np.array([prompt.characters for prompt in read], np.int64)  # [N]
         shown = np.array([len(text) for text in texts], np.int64)  # [N]
-        sufficiency, tokens_over = self._sufficiency(read, texts)
+        outputs, tokens_over = self._outputs(read, texts)
+        sufficiency, output_tokens = outputs[:, : self._tiers], None
+        if self._lengths:
+            output_tokens = outputs[:, self._tiers :]
         if rule is None:
-            tier = self.policy.choose_batch(sufficiency, point, texts)
+            costs = None
+            if self._weights and output_tokens is not None:
+                costs = self._weights.costs(characters, output_tokens)
+            tier = self.policy.choose_batch(sufficiency, point, texts, costs)
         else:
-            usd = [[offer.usd(count) for offer in self._offers] for count in characters.tolist()]
-            chosen = [rule(*row) for row in zip(sufficiency.tolist(), usd, strict=True)]
+            rows = zip(outputs.tolist(), characters.tolist(), strict=True)
+            chosen = [rule(row[: self._tiers], self._usd(count, row)) for row, count in rows]
             tier = np.array(chosen, np.int64)
         return Decisions(
             offers=self._offers,
@@ -208,19 +222,28 @@ class Router:
             characters=characters,
             truncated=(characters > shown) | tokens_over,
             by=by,
+            output_tokens=output_tokens,
         )
 
-    def _sufficiency(
+    def _usd(self, characters: int, outputs: Sequence[float]) -> list[float]:
+        """US dollars that a call is expected to cost at each tier [K]; outputs are [K] or [2 K]."""
+        if not self._lengths:
+            return [offer.usd(characters) for offer in self._offers]
+        tokens = outputs[self._tiers :]
+        return [offer.usd(characters, count) for offer, count in zip(self._offers, tokens, strict=True)]
+
+    def _outputs(
         self, read: Sequence[Prompt], texts: Sequence[str]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """float32 [N, K], and whether each text has more tokens than the window, bool [N].
+        """Sufficiency float32 [N, K], and whether each text has more tokens than the window, bool [N].
 
+        Output tokens stand behind the sufficiency, [N, 2 K], where the graph gives them.
         Blocks hold rows of like length, so that little of them is padding.
         """
         ids = self._tokenizer.encode_batch(texts)
         lengths = ids.lengths
         features = np.array([featurize(prompt) for prompt in read], np.float32)  # [N, F]
-        sufficiency = np.empty((len(read), len(self.ladder)), np.float32)
+        outputs = np.empty((len(read), self._tiers * (2 if self._lengths else 1)), np.float32)
         order, start = np.argsort(-lengths, kind="stable"), 0
         while start < len(order):
             longest = min(max(1, lengths[order[start]]), self._max_tokens)
@@ -231,8 +254,11 @@ class Router:
                 block = self._pairs.bags(block, kept)
             elif self._frame:
                 block = self._frame.block(block, kept)
-            sufficiency[rows] = self._session.sufficiency(block, features[rows])
-        return sufficiency, lengths > self._max_tokens
+            if self._lengths:
+                outputs[rows] = np.hstack(self._session.sufficiency_and_lengths(block, features[rows]))
+            else:
+                outputs[rows] = self._session.sufficiency(block, features[rows])
+        return outputs, lengths > self._max_tokens
 
     def forget(self) -> None:
         """Empty the tokenizer's cache, where it has one, as a benchmark wants it."""
@@ -247,20 +273,45 @@ class Router:
             last = (self._pairs.end if self._pairs else self._tokenizer.vocabulary) - 1
             widest = self._max_tokens if self._frame else 1  # a transformer has only so many positions
             self._session.one(np.full(widest, last, np.uint32), (0.0,) * len(FEATURES))
-            found, _ = self._sufficiency(read, texts)
+            outputs, _ = self._outputs(read, texts)
         except RouterModelError:
             raise
         except Exception as error:  # whatever ONNX Runtime says of a graph that does not run
             raise ArtifactError(
                 f"{self.artifact.name}: the graph does not run: {one_line(error)}; train the router again"
             ) from None
+        found, tokens_found = np.split(outputs, [self._tiers], axis=1)
         expected = np.array([values for _, values in manifest.probes]).reshape(found.shape)
         worst = float(np.abs(found - expected).max(initial=0.0))
+        if manifest.lengths:
+            lengths = np.array(manifest.lengths.probes).reshape(tokens_found.shape)
+            off = float((np.abs(tokens_found - lengths) / (1 + lengths)).max(initial=0.0))
+            if not off <= LENGTH_TOLERANCE:
+                raise ArtifactError(
+                    f"{self.artifact.name}: the answers' lengths of its probes come out {off:.1%} from what "
+                    "they must be; install the versions that `router-model inspect` names"
+                )
         if not worst <= PROBE_TOLERANCE:
             raise ArtifactError(
                 f"{self.artifact.name}: its probes come out {worst:.4f} from what they must give; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )
+
+
+def _offers(manifest: Manifest) -> tuple[Offer, ...]:
+    """The tiers with what a character, an answer and a typical token of it cost at each."""
+    tiers, lengths = manifest.ladder.tiers, manifest.lengths
+    fixed = lengths.offset if lengths else manifest.output_tokens
+    scale = lengths.scale if lengths else (0.0,) * len(tiers)
+    return tuple(
+        Offer(
+            tier,
+            tier.input_usd_per_million * 1e-6 / CHARACTERS_PER_TOKEN,
+            tier.cost_usd(0, fixed[k]),
+            tier.cost_usd(0, scale[k]),
+        )
+        for k, tier in enumerate(tiers)
+    )
 
 
 def _dialled(point: OperatingPoint, rule: Rule | None) -> OperatingPoint:

@@ -17,6 +17,7 @@ from router_model.tokens import Ids
 # name -> (element type, dimensions), as every router's graph has them
 INPUTS = {"token_ids": ("tensor(int32)", 2), "features": ("tensor(float)", 2)}
 OUTPUTS = {"sufficiency": ("tensor(float)", 2), "embedding": ("tensor(float)", 2)}
+OUTPUT_TOKENS = {"output_tokens": ("tensor(float)", 2)}  # of graphs that know how long answers will be
 
 
 class Session:
@@ -32,6 +33,7 @@ class Session:
 
     Attributes:
         provider: the one that it runs on.
+        tells_lengths: whether the graph has the output ``output_tokens``.
 
     Raises:
         ArtifactError: ONNX Runtime does not load the graph or start a provider, or the graph has other inputs
@@ -63,17 +65,22 @@ class Session:
             raise ArtifactError(f"{name}: ONNX Runtime does not load the graph: {one_line(error)}") from None
         inputs, outputs = session.get_inputs(), session.get_outputs()
         _check(inputs, INPUTS, name)
-        _check(outputs, OUTPUTS, name)
+        self.tells_lengths = any(value.name in OUTPUT_TOKENS for value in outputs)
+        _check(outputs, OUTPUTS | OUTPUT_TOKENS if self.tells_lengths else OUTPUTS, name)
         self.provider = started(session.get_providers(), providers, name)
         self._session = session
         self._pairs = pairs
         self._frame = frame
         self._run = session.run_with_iobinding
         self._columns = (_columns(inputs, "features", name), _columns(outputs, "sufficiency", name))
+        if self.tells_lengths and _columns(outputs, "output_tokens", name) != self._columns[1]:
+            raise ArtifactError(f"{name}: the graph's output_tokens are of other tiers than its sufficiency")
         self._idle: list[_Seat] = []
 
     def one(self, token_ids: Ids, features: Sequence[float]) -> list[float]:
         """Sufficiency [K] of one row of tokens uint32 [T] and its features [F]; T is 0 in a frame only.
+
+        Where the graph tells lengths, its output tokens [K] follow in the same list.
 
         Feeding arrays to ONNX Runtime costs more than this graph's arithmetic. So it reads and writes in
         place, in a seat that one call at a time takes; list operations hand seats out without a lock.
@@ -81,12 +88,12 @@ class Session:
         try:
             seat = self._idle.pop()
         except IndexError:
-            seat = _Seat(self._session, self._pairs, self._frame, *self._columns)
+            seat = _Seat(self._session, self._pairs, self._frame, *self._columns, self.tells_lengths)
         fill, binding = seat.rows.get(token_ids.size) or seat.bind(token_ids.size)
         fill(token_ids)
         seat.write_features(seat.features, 0, *features)
         self._run(binding)
-        row = seat.read_sufficiency()
+        row = seat.read_outputs()
         self._idle.append(seat)
         return row
 
@@ -106,6 +113,14 @@ class Session:
         sufficiency, embedding = self._session.run(["sufficiency", "embedding"], feed)
         return sufficiency, embedding
 
+    def sufficiency_and_lengths(
+        self, token_ids: Ids, features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Sufficiency and output tokens, float32 [B, K] both, of a graph that tells lengths."""
+        feed = {"token_ids": token_ids.view(np.int32), "features": features}
+        sufficiency, output_tokens = self._session.run(["sufficiency", "output_tokens"], feed)
+        return sufficiency, output_tokens
+
     def _output(self, name: str, token_ids: Ids, features: NDArray[np.float32]) -> NDArray[np.float32]:
         feed = {"token_ids": token_ids.view(np.int32), "features": features}
         result: NDArray[np.float32] = self._session.run([name], feed)[0]
@@ -119,22 +134,28 @@ class _Seat:
         rows: for each number of tokens that came, what writes them, and the binding.
         features: float32 [1, F].
         write_features: packs F numbers into ``features``.
-        read_sufficiency: the output as a list [K].
+        read_outputs: the outputs as a list, [K] or [2 K].
     """
 
     __slots__ = (
-        "_frame", "_pairs", "_session", "_sufficiency", "features", "read_sufficiency", "rows",
-        "write_features",
+        "_frame", "_outputs", "_pairs", "_session", "features", "read_outputs", "rows", "write_features",
     )  # fmt: skip
 
     def __init__(
-        self, session: Any, pairs: Pairs | None, frame: Frame | None, features: int, tiers: int
+        self,
+        session: Any,
+        pairs: Pairs | None,
+        frame: Frame | None,
+        features: int,
+        tiers: int,
+        tells_lengths: bool,
     ) -> None:
         self._session = session
         self._pairs = pairs
         self._frame = frame
-        self._sufficiency = np.zeros((1, tiers), np.float32)
-        self.read_sufficiency: Callable[[], list[float]] = self._sufficiency[0].tolist
+        # One block of memory for all outputs, so that one call reads them.
+        self._outputs = np.zeros((1 + tells_lengths, 1, tiers), np.float32)
+        self.read_outputs: Callable[[], list[float]] = self._outputs.reshape(-1).tolist
         self.features = np.zeros((1, features), np.float32)
         self.write_features: Callable[..., None] = Struct(f"{features}f").pack_into
         self.rows: dict[int, tuple[Callable[[Ids], None], Any]] = {}
@@ -154,8 +175,8 @@ class _Seat:
         binding = self._session.io_binding()
         for name, kind, array in (("token_ids", np.int32, ids), ("features", np.float32, self.features)):
             binding.bind_input(name, "cpu", 0, kind, array.shape, array.ctypes.data)
-        output = self._sufficiency
-        binding.bind_output("sufficiency", "cpu", 0, np.float32, output.shape, output.ctypes.data)
+        for name, output in zip(("sufficiency", "output_tokens"), self._outputs, strict=False):
+            binding.bind_output(name, "cpu", 0, np.float32, output.shape, output.ctypes.data)
         row = self.rows[size] = fill, binding
         return row
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from router_model.artifact import Artifact
 from router_model.decision import Decision
+from router_model.ladder import Ladder
+from router_model.policy.certificate import Certificate
 
 PROMPT_COLUMNS = 56
 SHOWN = {"quality": (0.8, 0.9, 0.95, 0.98, 1.0), "budget": (0.1, 0.25, 0.5, 0.75)}
@@ -48,7 +50,8 @@ def artifact(found: Artifact) -> str:
         "graph": f"{manifest.encoder}, {manifest.precision}, window of {manifest.max_tokens} tokens",
         "data": f"{manifest.data.get('rows')} rows in {manifest.data.get('groups')} groups, "
         f"fingerprint {str(manifest.data.get('fingerprint'))[:16]}",
-        "default dial": f"quality={manifest.default_quality:g}",
+        "default dial": "certified" if manifest.certificate else f"quality={manifest.default_quality:g}",
+        **(_promise(manifest.certificate, manifest.ladder) if manifest.certificate else {}),
         "guard": str(manifest.guard.get("message")),
         "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
     }
@@ -75,9 +78,32 @@ def artifact(found: Artifact) -> str:
         for point in manifest.curve
         if point.value in SHOWN[point.dial]
     ]
+    return f"{_facts(facts)}\n\n{columns(tiers)}\n\n{columns(curve)}"
+
+
+def certificate(found: Certificate, ladder: Ladder) -> str:
+    """What a certificate promises, and on what evidence."""
+    return _facts(_promise(found, ladder))
+
+
+def _promise(found: Certificate, ladder: Ladder) -> dict[str, str]:
+    point = found.point
+    rule = f"penalty {point.penalty:.4g}" if point.rule == "router" else "a fixed choice of tiers"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in zip(ladder.names, point.shares, strict=True))
+    quality = f"quality {point.quality:.1%} {_interval(point.quality_interval)}"
+    cost = f"cost {point.cost:.1%} {_interval(point.cost_interval)}"
+    return {
+        "certificate": found.message,
+        "certified point": f"{rule}: {shares}; {quality}, {cost}; loses {found.loss:.2%}",
+        "certified on": f"{found.rows} rows in {found.groups} groups, fingerprint {found.data[:16]}, "
+        f"by {found.test}",
+        "certified rows": f"leaks: {found.leaks}",
+    }
+
+
+def _facts(facts: dict[str, str]) -> str:
     width = max(map(len, facts))
-    lines = "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in facts.items())
-    return f"{lines}\n\n{columns(tiers)}\n\n{columns(curve)}"
+    return "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in facts.items())
 
 
 def shortened(text: str) -> str:

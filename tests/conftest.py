@@ -155,14 +155,15 @@ class Served:
         url: without a path.
         host, port: of the same.
         process: it.
+        path: of its file.
         log: what it wrote to stderr, as a file that grows.
     """
 
     def __init__(self, config: dict[str, Any], folder: Path, *options: str) -> None:
-        path = folder / "gateway.json"
-        path.write_text(json.dumps(config))
+        self.path = folder / "gateway.json"
+        self.path.write_text(json.dumps(config))
         self.log = folder / "stderr.txt"
-        command = [sys.executable, "-m", "router_model.cli", "serve", "--config", str(path), *options]
+        command = [sys.executable, "-m", "router_model.cli", "serve", "--config", str(self.path), *options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         said = self._said("serving ")

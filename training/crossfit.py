@@ -45,6 +45,8 @@ class CrossFitted:
         probabilities: float64 [N, K], each row's from networks and a calibration that did not see it.
         history: per fold, the losses of each epoch.
         epochs: of the final fit.
+        networks: those of the folds, each without its own.
+        fold_of: int64 [N], the fold of each row.
     """
 
     network: nn.Module
@@ -52,6 +54,8 @@ class CrossFitted:
     probabilities: Floats
     history: list[list[dict[str, float]]]
     epochs: int
+    networks: tuple[nn.Module, ...]
+    fold_of: NDArray[np.int64]
 
 
 def crossfit(
@@ -106,6 +110,8 @@ def crossfit(
         probabilities=_held_out_probabilities(logits, targets, fold_of, calibration),
         history=[part.history for part in parts],
         epochs=epochs,
+        networks=tuple(part.network for part in parts),
+        fold_of=fold_of,
     )
 
 

@@ -43,18 +43,26 @@ class Measured:
         outcomes: float64 [N, K].
         cost: float64 [N, K], US dollars.
         groups: int64 [N].
+        own_cost: float64 [N, K], relative costs expected of each prompt, where these are weighed; None where
+            the tiers' means are.
     """
 
     probabilities: Floats
     outcomes: Floats
     cost: Floats
     groups: NDArray[np.int64]
+    own_cost: Floats | None = None
 
     @property
     def relative_cost(self) -> Floats:
         """Mean cost of each tier over the strongest's [K]."""
         mean: Floats = self.cost.mean(axis=0) / self.cost[:, -1].mean()
         return mean
+
+    @property
+    def weighed(self) -> Floats:
+        """The relative costs that the rule weighs, [K] or [N, K]."""
+        return self.relative_cost if self.own_cost is None else self.own_cost
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ def measure_curve(
         DataError: as ``check_rows``, or all rows share one group.
     """
     check_rows(rows.outcomes, rows.cost)
-    penalties = penalty_grid(rows.probabilities, rows.relative_cost)
-    choices = choose(rows.probabilities, rows.relative_cost, penalties)  # [N, L]
+    penalties = penalty_grid(rows.probabilities, rows.weighed)
+    choices = choose(rows.probabilities, rows.weighed, penalties)  # [N, L]
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
     cost = np.take_along_axis(rows.cost, choices, axis=1)  # [N, L]
     fold_of = folds(rows.groups, max(2, min(cross_folds, len(np.unique(rows.groups)))), seed)
@@ -132,15 +140,19 @@ def check_rows(outcomes: Floats, cost: Floats) -> None:
 
 
 def penalty_grid(probabilities: Floats, relative_cost: Floats) -> Floats:
-    """Penalties at which choices change, evenly over the prompts, from 0 up to always the cheapest: [L]."""
-    tiers = len(relative_cost)
-    crossings = [
-        (probabilities[:, dear] - probabilities[:, cheap]) / (relative_cost[dear] - relative_cost[cheap])
-        for cheap in range(tiers)
-        for dear in range(cheap + 1, tiers)
-        if relative_cost[dear] > relative_cost[cheap]
-    ]
-    positive = np.concatenate([c[c > 0] for c in crossings] or [np.zeros(0)])
+    """Penalties at which choices change, evenly over the prompts, from 0 up to always the cheapest: [L].
+
+    Costs are those of tiers, [K], or of each prompt at each, [N, K].
+    """
+    tiers = probabilities.shape[1]
+    costs = np.broadcast_to(relative_cost, probabilities.shape)  # [N, K]
+    positive = np.concatenate(
+        [
+            _crossings(probabilities[:, dear] - probabilities[:, cheap], costs[:, dear] - costs[:, cheap])
+            for cheap in range(tiers)
+            for dear in range(cheap + 1, tiers)
+        ]
+    )
     if not positive.size:
         return np.zeros(1)
     inner = np.quantile(positive, np.linspace(0, 1, PENALTIES))
@@ -149,11 +161,17 @@ def penalty_grid(probabilities: Floats, relative_cost: Floats) -> Floats:
 
 
 def choose(probabilities: Floats, relative_cost: Floats, penalties: Floats) -> NDArray[np.int64]:
-    """The tier for each row and penalty by the policy's rule: [N, K], [K], [L] -> int64 [N, L]."""
+    """The tier for each row and penalty by the policy's rule: [N, K], [K] or [N, K], [L] -> int64 [N, L]."""
     chosen = np.empty((len(probabilities), len(penalties)), np.int64)
     for column, penalty in enumerate(penalties):
         chosen[:, column] = np.argmax(probabilities - penalty * relative_cost, axis=1)
     return chosen
+
+
+def _crossings(gain: Floats, extra: Floats) -> Floats:
+    """Penalties above 0 at which a dearer tier loses to a cheaper one: [N], [N] -> at most [N]."""
+    crossing = np.divide(gain, extra, out=np.zeros_like(gain), where=extra > 0)
+    return crossing[crossing > 0]
 
 
 def pick(quality: Floats, cost: Floats, rows: Measured, dial: Dial, value: float) -> int:

@@ -107,6 +107,15 @@ def order_loss(exact: NDArray[np.float64], rounded: NDArray[np.float64], pair: t
     return areas[0] - areas[1]
 
 
+def embeddings(graph: bytes, encoded: Encoded) -> NDArray[np.float32]:
+    """The embedding float32 [N, D] of every row, as ONNX Runtime computes it."""
+    session, step = Session(graph), 1 if encoded.frame else BLOCK_ROWS
+    order = np.argsort(encoded.ids.lengths, kind="stable")  # blocks of like length have little padding
+    blocks = [order[start : start + step] for start in range(0, len(order), step)]
+    found = np.concatenate([session.embedding(*encoded.inputs(rows)) for rows in blocks])
+    return found[np.argsort(order)]
+
+
 def run(graph: bytes, encoded: Encoded, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sufficiency float64 [len(rows), K] as ONNX Runtime computes it."""
     session, step = (

@@ -10,10 +10,13 @@ import numpy as np
 
 from router_model.artifact import Manifest
 from router_model.ladder import Ladder
+from router_model.lengths import Lengths
 from router_model.prompt import read
 from router_model.router import Router
+from router_model.session import Session
 from router_model.training.build import Built
 from router_model.training.config import TrainConfig
+from router_model.training.dataset import Encoded
 from router_model.training.encoders.encoder import Encoder, Exported
 from router_model.training.evaluation.domination import DroppedTier
 from router_model.training.evaluation.judge import Evaluation
@@ -106,8 +109,30 @@ def manifest_of(
             "offset": calibration.offset.tolist(),
             "folds": config.folds,
         },
-        metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs},
+        metrics={"held_out": held_out, "export": exported.checks, "epochs": built.fitted.epochs}
+        | _lengths_metrics(built),
         data=data
         | {"base": encoder.source, "started_from": encoder.learned.source if encoder.learned else None},
         versions={name: version(name) for name in LIBRARIES},
+        lengths=_lengths(built, exported, probes, ladder),
     )
+
+
+def _lengths(built: Built, exported: Exported, probes: Encoded, ladder: Ladder) -> Lengths | None:
+    if not (built.lengths and built.lengths.better):
+        return None
+    line, session = built.lengths.line, Session(exported.graph)
+    rows = [session.sufficiency_and_lengths(*probes.inputs(np.array([row]))) for row in range(len(PROBES))]
+    return Lengths(
+        offset=tuple(line.offset.tolist()),
+        scale=tuple(line.scale.tolist()),
+        probes=tuple(tuple(tokens[0].tolist()) for _, tokens in rows),
+        weights=built.weights(ladder),
+    )
+
+
+def _lengths_metrics(built: Built) -> dict[str, Any]:
+    if built.lengths is None:
+        return {}
+    weighing = asdict(built.weighing) | {"weighs": built.weighing.weighs} if built.weighing else None
+    return {"lengths": built.lengths.errors | {"kept": built.lengths.better, "weighing": weighing}}

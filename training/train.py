@@ -7,13 +7,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from router_model.artifact import Manifest, seal, write
 from router_model.base import Base
+from router_model.data.labels import answer_lengths
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.files import make_report_folder
@@ -30,6 +31,9 @@ from router_model.training.evaluation.domination import DroppedTier, dominated, 
 from router_model.training.evaluation.findings import Findings
 from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.report import write_report
+from router_model.training.export import embeddings
+from router_model.training.lengths import fit_head
+from router_model.training.lengths_graph import with_lengths
 from router_model.training.manifest import data_of, manifest_of
 from router_model.training.prepare import Prepared, data_fingerprint, prepare, read_all
 from router_model.training.start import keep_learned
@@ -127,7 +131,7 @@ def train(
     except (DataError, TrainingError):  # it would fail again: there is nothing to go on with
         shutil.rmtree(state)
         raise
-    exported = _export(built, prepared, len(ladder), encoder)
+    exported = _export(built, prepared, ladder, encoder, config.seed)
     judged = built.judged(prepared)
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     data = data_of(built, prepared, fingerprint, dropped, teacher)
@@ -191,9 +195,15 @@ def _run_fingerprint(run_of: tuple[object, ...]) -> str:
     return hashlib.sha256(repr((*run_of, version("torch"), version("lightning"))).encode()).hexdigest()
 
 
-def _export(built: Built, prepared: Prepared, tiers: int, encoder: Encoder) -> Exported:
-    pairs = [(cheap, tiers - 1) for cheap in range(tiers - 1)]
-    return encoder.export(built.fitted.network, built.fitted.calibration, prepared.encoded, pairs)
+def _export(built: Built, prepared: Prepared, ladder: Ladder, encoder: Encoder, seed: int) -> Exported:
+    """The router's graph, with a head of lengths where those of held-out rows were foretold."""
+    encoded, pairs = prepared.encoded, [(cheap, len(ladder) - 1) for cheap in range(len(ladder) - 1)]
+    exported = encoder.export(built.fitted.network, built.fitted.calibration, encoded, pairs)
+    if not (built.lengths and built.lengths.better):
+        return exported
+    embedding = embeddings(exported.graph, encoded) if encoded.embeddings is None else encoded.embeddings
+    head = fit_head(embedding, answer_lengths(prepared.records, ladder), seed)
+    return replace(exported, graph=with_lengths(exported.graph, head, encoded))
 
 
 def _report(

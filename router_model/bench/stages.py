@@ -42,9 +42,12 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
     marks.append(clock())
     features = featurize(prompt)
     marks.append(clock())
-    sufficiency = session.one(ids, features)
+    outputs = session.one(ids, features)
     marks.append(clock())
-    chosen = router.policy.choose(sufficiency, point, prompt.text)
-    decision = Decision(router._offers, chosen, sufficiency, prompt.characters, truncated, point)
+    if router._weights is not None and point.rule == "router":
+        chosen = router._weights.choose(outputs, point.penalty, prompt.characters)
+    else:
+        chosen = router.policy.choose(outputs, point, prompt.text)
+    decision = Decision(router._offers, chosen, outputs, prompt.characters, truncated, point)
     marks.append(clock())
     return decision, [end - start for start, end in pairwise(marks)]

@@ -11,6 +11,7 @@ import click
 
 from router_model.cli.adapt import adapt
 from router_model.cli.bench import bench
+from router_model.cli.certify import certify
 from router_model.cli.crossval import crossval
 from router_model.cli.datasets import datasets
 from router_model.cli.distill import distill
@@ -29,6 +30,7 @@ from router_model.cli.route import route
 from router_model.cli.serve import serve
 from router_model.cli.simulate import simulate
 from router_model.cli.train import train
+from router_model.cli.turns import turns
 from router_model.errors import RouterModelError
 
 
@@ -64,9 +66,9 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    train, evaluate, crossval, distill, adapt, remap,
+    train, evaluate, crossval, certify, distill, adapt, remap,
     route, label, inspect, bench, datasets,
-    serve, key,
+    serve, key, turns,
     ingest, outcomes, judge, simulate, replay, redact, forget,
 ):  # fmt: skip
     main.add_command(command)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from router_model.errors import DialError
 
-Dial = Literal["quality", "budget"]
+Dial = Literal["quality", "budget", "certified"]
 Rule = Literal["router", "fixed"]
 TOLERANCE = 1e-9
 
@@ -27,7 +27,7 @@ class OperatingPoint:
 
     Attributes:
         dial: "quality", at least this share of the strongest tier's quality, or "budget", at most this
-            share of its cost.
+            share of its cost; or "certified", proved to lose at most this of it (certificate.py).
         value: the dial's value, in (0, 1].
         rule: "router" decides prompt by prompt; "fixed" picks tiers with the probabilities ``shares``.
         penalty: of the router's rule, in quality per unit of relative cost, 0 or more.
@@ -58,10 +58,15 @@ class Policy:
         relative_cost: mean cost of each tier over the strongest's [K], the strongest 1.
         curve: operating points of both dials.
         default: the dial where the caller names none.
+        certified: the point that stands in its place, where there is a certificate.
     """
 
     def __init__(
-        self, relative_cost: Sequence[float], curve: Sequence[OperatingPoint], default: tuple[Dial, float]
+        self,
+        relative_cost: Sequence[float],
+        curve: Sequence[OperatingPoint],
+        default: tuple[Dial, float],
+        certified: OperatingPoint | None = None,
     ) -> None:
         self.relative_cost = tuple(relative_cost)
         self._points = {
@@ -69,7 +74,8 @@ class Policy:
             for dial in ("quality", "budget")
         }
         self._exact = {(p.dial, p.value): p for points in self._points.values() for p in points}
-        self.default = self._find(*default)
+        self.certified = certified
+        self.default = certified or self._find(*default)
 
     def point(self, quality: float | None = None, budget: float | None = None) -> OperatingPoint:
         """The operating point of a dial: the wished value or the next stricter one that was measured.
@@ -94,7 +100,10 @@ class Policy:
         return next((p for p in reversed(points) if p.value <= value + TOLERANCE), points[0])
 
     def choose(self, sufficiency: Sequence[float], point: OperatingPoint, text: str) -> int:
-        """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed."""
+        """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed.
+
+        What stands behind the probabilities is not read.
+        """
         if point.rule == "router":
             # A loop, where max and zip would cost twice as much: they are calls, and this is a few steps.
             penalty = point.penalty
@@ -113,11 +122,20 @@ class Policy:
         return max(range(len(point.shares)), key=point.shares.__getitem__)
 
     def choose_batch(
-        self, sufficiency: NDArray[np.float32], point: OperatingPoint, texts: Sequence[str]
+        self,
+        sufficiency: NDArray[np.float32],
+        point: OperatingPoint,
+        texts: Sequence[str],
+        costs: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int64]:
-        """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N]."""
+        """The tiers that ``choose`` gives row by row: float32 [N, K] -> int64 [N].
+
+        ``costs`` float64 [N, K], relative ones of each prompt, are weighed in place of the tiers' means, as
+        ``Weights.choose`` does.
+        """
         if point.rule == "router":
-            value = sufficiency.astype(np.float64) - point.penalty * np.array(self.relative_cost)
+            weighed = np.array(self.relative_cost) if costs is None else costs
+            value = sufficiency.astype(np.float64) - point.penalty * weighed
             chosen: NDArray[np.int64] = value.argmax(axis=1)
             return chosen
         return np.array([self.choose((), point, text) for text in texts], np.int64)

@@ -31,7 +31,7 @@ class _Block:
         self.tiers = len(decisions.offers)
         self.tier = decisions.tier
         self.cost = decisions.expected_cost_usd
-        strongest = self._cost_at(decisions, np.full(self.rows, self.tiers - 1))
+        strongest = decisions.expected_cost_at(np.full(self.rows, self.tiers - 1))
         sure = decisions.sufficiency
         self.measures: dict[str, Floats] = {
             "strongest_usd": strongest,
@@ -42,7 +42,7 @@ class _Block:
         logged = paid_usd(columns.get(COST), models)
         place = {name: k for k, offer in enumerate(decisions.offers) for name in offer.tier.models}
         tier = np.array([place.get(name or "", -1) for name in models.values])[models.of]
-        estimated = np.where(tier >= 0, self._cost_at(decisions, tier), np.nan)
+        estimated = np.where(tier >= 0, decisions.expected_cost_at(tier), np.nan)
         self._add_paid("logged", logged, strongest)
         self._add_paid("estimated", np.where(np.isnan(logged), estimated, np.nan), strongest)
         both = ~np.isnan(logged + estimated)
@@ -50,13 +50,6 @@ class _Block:
             self.measures["both_rows"] = both.astype(np.float64)
             self.measures["both_logged_usd"] = np.where(both, logged, 0.0)
             self.measures["both_estimated_usd"] = np.where(both, estimated, 0.0)
-
-    @staticmethod
-    def _cost_at(decisions: Decisions, tier: NDArray[np.int64]) -> Floats:
-        """float64 [N], expected US dollars had these tiers been chosen."""
-        prices = np.array([(offer.usd_per_character, offer.usd_per_answer) for offer in decisions.offers])
-        cost: Floats = decisions.characters * prices[tier, 0] + prices[tier, 1]
-        return cost
 
     def _add_paid(self, kind: str, usd: Floats, strongest: Floats) -> None:
         known = ~np.isnan(usd)

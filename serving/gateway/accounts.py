@@ -5,14 +5,15 @@ same tokens at its own prices, and nobody knows how long its answers would have 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from router_model.serving.gateway.call import Endpoint
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.usage import Usage
+from router_model.serving.gateway.waste import Waste
 
 Cached = Literal["exact", "semantic"]
 
@@ -26,8 +27,7 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, gc=False):
     """One request that was answered or failed.
 
     Attributes:
@@ -43,7 +43,7 @@ class Entry:
             where the router did not decide.
         cached: which cache answered.
         spared_usd: what an answer of the cache cost when it was made.
-        wasted_usd: paid for calls whose answer was thrown away: attempts that broke, losers of a hedge.
+        wasted: calls whose answer was thrown away: attempts that broke or took too long, losers of a hedge.
         attempts: calls to upstreams.
         escalated: whether a stronger tier than the decided one answered, because that one failed.
         explored: whether the tier was drawn at random.
@@ -68,7 +68,7 @@ class Entry:
     strongest_usd: float | None = None
     cached: Cached | None = None
     spared_usd: float = 0.0
-    wasted_usd: float = 0.0
+    wasted: tuple[Waste, ...] = ()
     attempts: int = 1
     escalated: bool = False
     explored: bool = False
@@ -85,6 +85,11 @@ class Entry:
         return self.status >= 400
 
     @property
+    def wasted_usd(self) -> float:
+        """Paid for calls whose answer was thrown away."""
+        return sum((waste.usd for waste in self.wasted), 0.0)
+
+    @property
     def saved_usd(self) -> float:
         """Saved by the router's choice; below 0 where it cost more than the strongest tier alone.
 
@@ -96,10 +101,11 @@ class Entry:
         return self.strongest_usd - self.cost_usd - self.wasted_usd
 
 
-class Total(msgspec.Struct):
+class Total(Struct):
     """Sums over entries; tokens, and US dollars where the name says so.
 
-    ``paid_usd`` holds ``wasted_usd``; ``spared_by_cache_usd`` is not within ``saved_usd``.
+    ``paid_usd`` holds ``wasted_usd``, and that ``wasted_estimated_usd``, of which the providers told nothing;
+    ``spared_by_cache_usd`` is not within ``saved_usd``.
     """
 
     requests: int = 0
@@ -114,11 +120,12 @@ class Total(msgspec.Struct):
     reasoning_tokens: int = 0
     paid_usd: float = 0.0
     wasted_usd: float = 0.0
+    wasted_estimated_usd: float = 0.0
     saved_usd: float = 0.0
     spared_by_cache_usd: float = 0.0
 
     def add(self, entry: Entry) -> None:
-        """Count an entry."""
+        """Count an entry, but for what was wasted, which ``throw_away`` counts where it came about."""
         self.requests += 1
         self.failed += entry.failed
         self.cached += entry.cached is not None
@@ -131,10 +138,16 @@ class Total(msgspec.Struct):
             self.written_tokens += usage.written
             self.output_tokens += usage.output
             self.reasoning_tokens += usage.reasoning
-        self.paid_usd += entry.cost_usd + entry.wasted_usd
-        self.wasted_usd += entry.wasted_usd
-        self.saved_usd += entry.saved_usd
+        self.paid_usd += entry.cost_usd
+        self.saved_usd += entry.saved_usd + entry.wasted_usd
         self.spared_by_cache_usd += entry.spared_usd
+
+    def throw_away(self, waste: Waste) -> None:
+        """Count a call whose answer was thrown away."""
+        self.paid_usd += waste.usd
+        self.wasted_usd += waste.usd
+        self.wasted_estimated_usd += waste.usd if waste.estimated else 0.0
+        self.saved_usd -= waste.usd
 
     def join(self, other: "Total") -> None:
         """Add the sums of another."""
@@ -145,7 +158,7 @@ class Total(msgspec.Struct):
 Place = tuple[str, str, str, str]  # names in the order of TABLES
 
 
-class _Snapshot(msgspec.Struct):
+class _Snapshot(Struct):
     started: float
     rows: list[tuple[Place, Total]]
 
@@ -162,12 +175,17 @@ class Accounts:
 
     def add(self, entry: Entry) -> None:
         """Count an entry."""
-        place = (entry.tier, entry.caller.tenant, entry.caller.name, entry.provider)
+        tenant, key = entry.caller.tenant, entry.caller.name
+        self._row((entry.tier, tenant, key, entry.provider)).add(entry)
+        for waste in entry.wasted:
+            self._row((waste.tier, tenant, key, waste.provider)).throw_away(waste)
+
+    def _row(self, place: Place) -> Total:
         row = self._rows.get(place)
         if row is None:
             place = place if len(self._rows) < MOST_ROWS else (OTHERS,) * 4
             row = self._rows.setdefault(place, Total())
-        row.add(entry)
+        return row
 
     def snapshot(self) -> dict[str, Any]:
         """What ``page`` of another worker takes: plain values, for JSON."""

@@ -11,6 +11,7 @@ from router_model.serving.gateway.outgoing import PREFLIGHT, Outgoing, Send
 from router_model.serving.gateway.paths import PATHS, Incoming, Path
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.turn import Head, new_id
+from router_model.serving.gateway.within import Within
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class App:
 
     async def _until_left(self, receive: Receive, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         """Answer, unless the client leaves meanwhile."""
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101  # a coroutine runs in one
         leaving: asyncio.Future[Message] | None = None
 
@@ -80,7 +82,7 @@ class App:
 
     async def _answer(self, path: Path, incoming: Incoming, out: "Outgoing") -> None:
         try:
-            async with asyncio.timeout(self.state.config.limits.request_seconds):
+            with Within(self.state.config.limits.request_seconds):
                 async with aclosing(path.answer(self.state, incoming)) as pieces:
                     async for piece in pieces:
                         await out.piece(piece)
@@ -110,7 +112,7 @@ class App:
         if headers.get("content-encoding", "identity") != "identity":
             raise RequestError(415, "invalid_request_error", "send the body without content-encoding")
         try:
-            async with asyncio.timeout(state.config.limits.receive_seconds):
+            with Within(state.config.limits.receive_seconds):
                 body = await whole_body(receive, most)
         except TimeoutError:
             raise RequestError(408, "invalid_request_error", "the body did not arrive in time") from None

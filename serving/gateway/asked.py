@@ -1,23 +1,24 @@
 """What the value of ``model`` asks for: the router with a dial, a tier, or a model by its name."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from router_model.errors import RequestError
 
 MAX_WORD = 256
 FRACTION = re.compile(r"[0-9]{0,4}\.?[0-9]{1,17}")
-WORDS = "'auto', 'auto:quality=0.97', 'auto:budget=0.4', 'tier:NAME' or a model's name"
+WORDS = "'auto', 'auto:quality=0.97', 'auto:budget=0.4', 'auto:certified', 'tier:NAME' or a model's name"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, gc=False):
     """What the value of ``model`` asks for.
 
     Attributes:
         word: as it was sent.
         quality, budget: the dial of ``auto:quality=0.97`` or ``auto:budget=0.4``.
+        certified: of ``auto:certified``, the point that the artifact's certificate is of.
         tier: of ``tier:large``.
         model: a provider's name or a model's real name, which bypasses the router.
     """
@@ -27,6 +28,7 @@ class Asked:
     budget: float | None = None
     tier: str | None = None
     model: str | None = None
+    certified: bool = False
 
     @classmethod
     def read(cls, word: Any) -> "Asked":
@@ -37,8 +39,8 @@ class Asked:
         """
         if word.__class__ is not str or not word or len(word) > MAX_WORD or not word.isprintable():
             raise _refused(f"'model' is not a printable text of 1 to {MAX_WORD} characters")
-        if word == "auto":
-            return cls(word)
+        if word in ("auto", "auto:certified"):
+            return cls(word, certified=word != "auto")
         if word.startswith("tier:"):
             if word == "tier:":
                 raise _refused("'model' is 'tier:' without a tier's name")

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.asked import Asked
@@ -25,8 +26,7 @@ MAX_TOKENS = 10**9
 GZIP = re.compile(r"(?:^|[ ,])gzip(?! *; *q=0(?:\.0*)?(?:[ ,]|$))")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True, gc=False):
     """One request.
 
     Attributes:
@@ -49,7 +49,7 @@ class Call:
     needs: frozenset[Ability]
     input_tokens: int
     output_tokens: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
     def filled(self, model: str, fields: Mapping[str, Any]) -> bytes:
         """As ``renamed``, with ``fields`` in it (body.py)."""

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from router_model.router import Router
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.prices import prices_of
+from router_model.serving.gateway.pricing import strongest_usd
 from router_model.serving.gateway.state import load_router
+from router_model.serving.gateway.term import lot_of
 from router_model.table import columns
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -20,12 +23,14 @@ class Checked:
     Attributes:
         path: of the file.
         router: what the decisions are made by.
+        dial: what requests get that name no dial.
         providers: a row each, in the file's order.
         warnings: what can be done and is seldom meant.
     """
 
     path: str
     router: str
+    dial: str
     providers: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...]
 
@@ -34,6 +39,7 @@ class Checked:
         return {
             "path": self.path,
             "router": self.router,
+            "dial": self.dial,
             "providers": list(self.providers),
             "warnings": list(self.warnings),
         }
@@ -41,7 +47,8 @@ class Checked:
     def table(self) -> str:
         """For people: a line for each provider, then the warnings."""
         rows = [list(self.providers[0]), *([str(cell) for cell in row.values()] for row in self.providers)]
-        return "\n".join([f"{self.path}: ready, with {self.router}", "", columns(rows), "", *self.warnings])
+        told = [f"{self.path}: ready, with {self.router}", f"requests that name no dial: {self.dial}"]
+        return "\n".join([*told, "", columns(rows), "", *self.warnings])
 
 
 def check(path: Path) -> Checked:
@@ -67,7 +74,34 @@ def check(path: Path) -> Checked:
                 "abilities": ", ".join(provider.abilities) or "text",
             }
         )
-    return Checked(str(path), router.artifact.name, tuple(rows), tuple(warnings(config)))
+    return Checked(
+        str(path), router.artifact.name, dial(config, router), tuple(rows), tuple(warnings(config))
+    )
+
+
+def dial(config: GatewayConfig, router: Router) -> str:
+    """What the file's dial means, in a line."""
+    wish, second = config.dial, config.latency.usd_per_second
+    if wish.usd is None:
+        point = router.policy.point(wish.quality, wish.budget)
+        told = f"{point.dial}={point.value:g}"
+        if second and point.rule == "fixed":
+            return f"{told}; time has no price there, since the guard fixed the choice of tiers"
+        if second and not point.penalty:
+            return f"{told}; time has no price there, since quality has none"
+    else:
+        each = wish.per if lot_of(wish.per) else f"{wish.per} ({wish.zone})"
+        strongest = strongest_usd(router)
+        told = (
+            f"{wish.usd:g} US dollars per {each}, paced by a price on cost; some {wish.usd / strongest:,.0f} "
+            f"calls of {router.ladder.names[-1]!r} alone at {strongest:.2g} dollars each"
+        )
+    return told + (f"; a second of waiting counts as {second:g} dollars" if second else "")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warnings(config: GatewayConfig) -> list[str]:
@@ -78,6 +112,11 @@ def warnings(config: GatewayConfig) -> list[str]:
     for _, provider in config.providers():
         if provider.base_url.startswith("http://") and provider.api_key_env:
             found.append(f"provider {provider.name!r}: its key goes over http:// in the clear; use https://")
+    if config.listen.busy_polling_ms and config.listen.workers >= cores():
+        found.append(
+            f"listen.busy_polling_ms with a worker for each of {cores()} cores: nothing is left for all else "
+            "that runs here; give fewer workers, or leave it at 0"
+        )
     if config.traffic is None:
         found.append("no traffic log: nothing is kept to learn from; give 'traffic'")
     return found

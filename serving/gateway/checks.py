@@ -10,6 +10,7 @@ from router_model.errors import GatewayConfigError
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.prices import prices_of
+from router_model.serving.gateway.term import lot_of, zone_of
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
@@ -105,8 +106,25 @@ def _base_url(url: str) -> Iterator[str]:
 
 
 def _dial(config: GatewayConfig) -> Iterator[str]:
-    if config.dial.quality is not None and config.dial.budget is not None:
+    dial = config.dial
+    if dial.quality is not None and dial.budget is not None:
         yield "dial: quality and budget exclude each other; give one"
+    if dial.usd is None:
+        for key in ("per", "requests_per_day"):
+            if getattr(dial, key) is not None:
+                yield f"dial.{key}: says nothing without dial.usd; give usd, the dollars to spend, or leave it out"
+        if dial.zone != "UTC":
+            yield "dial.zone: says nothing without dial.usd; give usd, the dollars to spend, or leave it out"
+        return
+    if dial.quality is not None or dial.budget is not None:
+        yield "dial: usd paces a sum of dollars, quality and budget are shares; give one of them"
+    if dial.per not in ("day", "month") and lot_of(dial.per) is None:
+        yield f"dial.per: {dial.per!r} is no term; give day, month, or 100 or more requests, as '1000 requests'"
+    if zone_of(dial.zone) is None:
+        yield (
+            f"dial.zone: no time zone {dial.zone!r} here; give a name such as Europe/Berlin "
+            "(a system without time zones: pip install tzdata), or UTC"
+        )
 
 
 def _times(config: GatewayConfig) -> Iterator[str]:
@@ -155,6 +173,12 @@ def _shared(config: GatewayConfig) -> Iterator[str]:
         return
     if config.cache.exact is not None and config.cache.exact.shared:
         yield "cache.exact.shared: needs a Redis; name the variable of its URL in redis_url_env"
+    sessions = config.sessions
+    if sessions is not None and sessions.secret_env is None and config.listen.workers > 1:
+        yield (
+            f"sessions: {config.listen.workers} workers share conversations by a Redis or a secret; "
+            "name the variable of one in redis_url_env or sessions.secret_env"
+        )
     if config.budgets and config.listen.workers > 1:
         yield (
             f"budgets: {config.listen.workers} workers can keep one budget only by a Redis; "

@@ -1,96 +1,61 @@
-"""A client's connection: uvicorn's, with bounds on how long and how large a request's head may be, and on how
-long a client may keep the gateway waiting."""
+"""A client's connection: uvicorn's, with bounds on how many there are, on how long and how large a request's
+head may be, and on how long a client may keep the gateway waiting."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.poll import Poll
+from router_model.serving.gateway.transport import Transport
 
 TARGET_BYTES = 8192
 DROPPED_BODIES = 4  # of the longest that is taken: what a client that was refused may go on sending
-REFUSALS: Mapping[int, bytes] = {
-    408: b"Request Timeout",
-    414: b"URI Too Long",
-    431: b"Request Header Fields Too Large",
+TURNED_AWAY = 256  # connections beyond the bound whose clients may read why
+TURNED_AWAY_SECONDS = 1.0
+REFUSALS: Mapping[int, str] = {
+    408: "Request Timeout",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
 }
 
 
-class Transport:
-    """A transport that writes once for each turn of the loop, and closes in two steps while its client is
-    still sending.
+@dataclass(slots=True)
+class Door:
+    """What the connections of a worker have in common.
 
-    A head, a body and its end are three writes of uvicorn's, and would be three calls of the system.
-
-    A socket closed over unread bytes resets the connection, and with it the refusal that the client was to
-    read. So writing ends first, and what still comes is dropped until the client ends too.
-
-    Args:
-        transport: the loop's.
-        sending: whether the client is.
-        closed: called once, as it begins to close.
+    Attributes:
+        limits: as the file says now; a connection keeps those that it was made under.
+        poll: told of bytes that come and go.
+        refused: called for each connection beyond ``limits.connections``.
+        turned_away: how many of these are open still.
     """
 
-    def __init__(
-        self, transport: asyncio.Transport, sending: Callable[[], bool], closed: Callable[[], None]
-    ) -> None:
-        self._transport = transport
-        self._later = asyncio.get_running_loop().call_soon
-        self._held: list[bytes] = []
-        self._sending = sending
-        self._closed = closed
-        self._began = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write at the end of this turn of the loop."""
-        if not self._held:
-            self._later(self._flush)
-        self._held.append(data)
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that the client has not been sent."""
-        return sum(map(len, self._held)) + self._transport.get_write_buffer_size()
-
-    def _flush(self) -> None:
-        held, self._held = self._held, []
-        if held and not self._transport.is_closing():  # a client may have left since
-            self._transport.write(b"".join(held))
-
-    def is_closing(self) -> bool:
-        """Whether it closes or has closed."""
-        return self._began or self._transport.is_closing()
-
-    def close(self) -> None:
-        """End the connection once all has been written."""
-        if self.is_closing():
-            return
-        self._began = True
-        self._flush()
-        if self._sending():
-            self._transport.write_eof()
-            self._transport.resume_reading()
-        else:
-            self._transport.close()
-        self._closed()
+    limits: Callable[[], Limits]
+    poll: Poll
+    refused: Callable[[], None] = lambda: None
+    turned_away: int = 0
 
 
 class Connection(HttpToolsProtocol):
-    """Refuses a head that is too long or too slow before anything is kept of it, and lets go of a client that
-    takes nothing of its answer.
+    """Refuses a connection beyond those that may be, and a head that is too long or too slow, before anything
+    is kept of it; lets go of a client that takes nothing of its answer.
 
     uvicorn itself waits for the end of a head, and for a client to read, for ever; it takes any number of
     headers, and its parser keeps a header of any length until it ends.
     """
 
-    limits = Limits()
+    door: Door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Begin to wait for a head, where there is room."""
+        self.limits = self.door.limits()
+        self._patience = self.limits.receive_seconds
+        self._turned_away = False
         self._header_bytes = 0
         self._plain_bytes = 0  # since the last piece of a body, or the last head's beginning or end
         self._dropped_bytes = 0
@@ -99,7 +64,25 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head: asyncio.TimerHandle | None = self._wait()
         self._stall: asyncio.TimerHandle | None = None
-        super().connection_made(Transport(transport, lambda: self._within, self._watch))  # type: ignore[arg-type]
+        room = len(self.connections) < self.limits.connections
+        held = Transport(transport, lambda: self._within, self._watch, self.door.poll)
+        super().connection_made(held)  # type: ignore[arg-type]
+        if not room:
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Refuse the connection itself.
+
+        A status tells clients' libraries to try again, as a mere close does not all of them. So many may read
+        it in peace; of a flood the rest are closed over what they send.
+        """
+        self.connections.discard(self)
+        self._forget_head()
+        self._turned_away = self._within = self.door.turned_away < TURNED_AWAY
+        self.door.turned_away += self._turned_away
+        self._patience = TURNED_AWAY_SECONDS
+        self.door.refused()
+        self.refuse(503)
 
     @property
     def busy(self) -> bool:
@@ -122,7 +105,8 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         if not self._quiet():
             return self.transport.abort()
-        head = f"HTTP/1.1 {status} {REFUSALS[status].decode()}\r\n"
+        later = "retry-after: 1\r\n" if status == 503 else ""
+        head = f"HTTP/1.1 {status} {REFUSALS[status]}\r\n{later}"
         self.transport.write(f"{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         return self.transport.close()
 
@@ -148,6 +132,7 @@ class Connection(HttpToolsProtocol):
         """Bytes; they are dropped once it was refused."""
         if self._refused or self.transport.is_closing():
             return self._drop(data)
+        self.door.poll.touch()
         self._plain_bytes += len(data)
         super().data_received(data)
         if self._plain_bytes > self.limits.header_bytes + TARGET_BYTES:
@@ -189,6 +174,8 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         if not self._refused:
             super().on_headers_complete()
+            if self.scope["http_version"] < "1.1":
+                self.cycle.__class__ = Unframed
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -226,7 +213,7 @@ class Connection(HttpToolsProtocol):
         """Let go of the client unless it takes something from time to time."""
         self._unwatch()
         left = self.transport.get_write_buffer_size()
-        self._stall = self.loop.call_later(self.limits.receive_seconds, self._look, left)
+        self._stall = self.loop.call_later(self._patience, self._look, left)
 
     def _look(self, before: int) -> None:
         if 0 < self.transport.get_write_buffer_size() < before:
@@ -244,6 +231,7 @@ class Connection(HttpToolsProtocol):
         self._forget_head()
         super().connection_lost(exc)
         self._unwatch()
+        self.door.turned_away -= self._turned_away
 
     def _forget_head(self) -> None:
         if self._head is not None:
@@ -251,6 +239,22 @@ class Connection(HttpToolsProtocol):
             self._head = None
 
 
-def bounded(limits: Limits) -> type[Connection]:
+class Unframed(RequestResponseCycle):
+    """An answer in HTTP/1.0, which has no chunks: a body without a length ends where its connection does."""
+
+    unbounded = False
+
+    async def send(self, message: Any) -> None:
+        """As ASGI says."""
+        if message["type"] == "http.response.start":
+            if all(name.lower() != b"content-length" for name, _ in message["headers"]):
+                self.chunked_encoding = False
+                self.unbounded = True
+        elif self.unbounded:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
+def bounded(door: Door) -> type[Connection]:
     """The protocol class that uvicorn is given."""
-    return type("Connection", (Connection,), {"limits": limits})
+    return type("Connection", (Connection,), {"door": door})

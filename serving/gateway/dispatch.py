@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import ceil
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.answer import Answer
@@ -17,6 +17,10 @@ from router_model.serving.gateway.forecast import Forecast
 from router_model.serving.gateway.pool import WARM_SECONDS, Http, Pool, Speaker
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.provider import USUAL_OUTPUT, Mean, Upstream
+from router_model.serving.gateway.waste import Waste
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 MOST_WARM_UPS = 16  # at once, to one provider
 
@@ -35,6 +39,7 @@ class Dispatch:
             ``base_url`` stayed go on.
         prices: of a provider.
         clock: seconds that only grow.
+        redis: keeps the providers' limits a minute for all workers and replicas.
 
     Attributes:
         upstreams: by the provider's name.
@@ -49,6 +54,7 @@ class Dispatch:
         *,
         prices: Callable[[Provider], Prices] = prices_of,
         clock: Callable[[], float] = monotonic,
+        redis: "Redis | None" = None,
     ) -> None:
         self.config = config
         self.upstreams: dict[str, Upstream] = {}
@@ -69,7 +75,7 @@ class Dispatch:
                 if same is not None and same.provider.base_url != p.base_url:
                     same = None
                 speaker = _speaker(p, secrets.get(p.name), self._pool, config.retry)
-                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same)
+                upstream = Upstream(p, tier.name, speaker, prices(p), output, config, clock, same, redis)
                 self.upstreams[p.name] = upstream
                 self._tiers[tier.name].append(upstream)
 
@@ -101,12 +107,36 @@ class Dispatch:
         """Whether some provider of a tier is not out of service."""
         return any(u.health.circuit.state != "open" for u in self._tiers.get(tier, ()))
 
+    def seconds(self, tiers: Iterable[str]) -> tuple[float, ...]:
+        """That a call takes at each tier, by the percentile of the file's ``latency`` [K].
+
+        Over the providers that are up, weighed by the calls that each one's percentile is of. A tier of which
+        nothing is known takes as long as the quickest one.
+        """
+        found = [self._percentile(tier) for tier in tiers]
+        least = min((one for one in found if one is not None), default=0.0)
+        return tuple(least if one is None else one for one in found)
+
+    def _percentile(self, tier: str) -> float | None:
+        totals = [
+            u.health.standing.total for u in self._tiers.get(tier, ()) if u.health.circuit.state != "open"
+        ]
+        told = [(len(total), total.value() or 0.0) for total in totals if len(total)]
+        calls = sum(count for count, _ in told)
+        return sum(count * value for count, value in told) / calls if calls else None
+
     def able(self, call: Call, tier: str) -> list[Provider]:
         """Providers of a tier whose shape, abilities and context fit the call, healthy or not."""
         return [u.provider for u in self._tiers.get(tier, ()) if u.takes(call)]
 
     async def send(
-        self, call: Call, tiers: Sequence[str], *, deadline: float, provider: str | None = None
+        self,
+        call: Call,
+        tiers: Sequence[str],
+        *,
+        deadline: float,
+        provider: str | None = None,
+        wasted: Callable[[Waste], None] = lambda waste: None,
     ) -> Answer:
         """Have a call answered.
 
@@ -117,6 +147,7 @@ class Dispatch:
             deadline: by the clock (``time.monotonic`` unless told otherwise), when the whole answer has to
                 have gone.
             provider: only those of this name, or of this model.
+            wasted: told of calls that were paid and whose answer was thrown away, before this returns.
 
         Returns:
             The answer whose first piece is here, or all of it where it is no stream and at most 4 MiB. Its
@@ -128,7 +159,7 @@ class Dispatch:
         """
         ways = self._ways(call, tiers, provider)
         self._forecasts[ways[0][0].tier].add()
-        return await Errand(call, ways, self.config.retry, deadline, self._clock).run()
+        return await Errand(call, ways, self.config.retry, deadline, self._clock, wasted).run()
 
     def _ways(self, call: Call, tiers: Iterable[str], name: str | None) -> list[list[Upstream]]:
         ways = []

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer
+from router_model.serving.gateway.attempt import Attempt
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.passage import Passage
 from router_model.serving.gateway.pool import Reply
 from router_model.serving.gateway.provider import Trip, Upstream
 from router_model.serving.gateway.retry import ELSEWHERE, FAULTS, error_event, jitter, retry_after
+from router_model.serving.gateway.waste import Waste
+from router_model.serving.gateway.within import Within
 
 # The request that sees whether a provider has recovered is a client's: after so long another is asked too.
 PROBE_HEDGE_SECONDS = 2.0
@@ -36,6 +39,7 @@ class Errand:
         retry: of the file.
         deadline: by the clock.
         clock: seconds that only grow.
+        wasted: told of calls that were paid and whose answer was thrown away, before ``run`` is over.
     """
 
     def __init__(
@@ -45,13 +49,15 @@ class Errand:
         retry: Retry,
         deadline: float,
         clock: Callable[[], float],
+        wasted: Callable[[Waste], None],
     ) -> None:
         self.call = call
         self.ways = ways
         self.retry = retry
         self.deadline = deadline
         self.clock = clock
-        self._begun = clock()
+        self.wasted = wasted
+        self._since = clock()
         self._asked: set[str] = set()  # in this round
         self._round = 0
         self._attempts = 0
@@ -81,8 +87,11 @@ class Errand:
         while self._attempts < self.retry.attempts:
             upstream = self._next(self.ways)
             if upstream is not None:
+                attempt = await self._admitted(upstream)
+                if attempt is None:  # then it says how long to wait, and is not the next one again
+                    continue
                 try:
-                    return await self._try(upstream)
+                    return await self._try(attempt)
                 except Failure as failure:
                     self._failed(failure)
             elif not await self._pause():
@@ -132,34 +141,42 @@ class Errand:
             self._last.close()
         self._last = answer
 
-    async def _try(self, upstream: Upstream) -> Answer:
+    async def _admitted(self, upstream: Upstream) -> Attempt | None:
+        """A call that may go there; None where others have used up its limits."""
+        if upstream.quota is None:
+            return Attempt(upstream, self.call)
+        admitted = await upstream.admit(self.call)
+        return None if admitted is None else Attempt(upstream, self.call, admitted)
+
+    async def _try(self, attempt: Attempt) -> Answer:
         hedge = self.retry.hedge_after_seconds
-        if hedge is None and upstream.doubtful:
+        if hedge is None and attempt.upstream.doubtful:
             hedge = PROBE_HEDGE_SECONDS
         if hedge is None or self._attempts + 1 >= self.retry.attempts:
-            return await self._ask(upstream)
-        return await self._hedged(upstream, hedge)
+            return await self._ask(attempt)
+        return await self._hedged(attempt, hedge)
 
-    async def _hedged(self, upstream: Upstream, seconds: float) -> Answer:
+    async def _hedged(self, first: Attempt, seconds: float) -> Answer:
         """The answer of whoever is first: of this one, or of another of its tier asked a little later."""
-        tasks = {asyncio.create_task(self._ask(upstream))}
+        tasks = {asyncio.create_task(self._ask(first)): first}
         try:
             done, _ = await asyncio.wait(tasks, timeout=seconds)
-            way = next(way for way in self.ways if upstream in way)
+            way = next(way for way in self.ways if first.upstream in way)
             other = None if done else self._next([way])
-            if other is not None:
-                tasks.add(asyncio.create_task(self._ask(other)))
+            if other is not None and (second := await self._admitted(other)):
+                tasks[asyncio.create_task(self._ask(second))] = second
             return await self._first(tasks)
         finally:
-            for task in tasks:
+            for task, attempt in tasks.items():
+                self._throw_away(attempt, left=True)
                 task.cancel()
                 task.add_done_callback(_let_go)
 
-    async def _first(self, tasks: "set[asyncio.Task[Answer]]") -> Answer:
+    async def _first(self, tasks: "dict[asyncio.Task[Answer], Attempt]") -> Answer:
         while True:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             task = done.pop()
-            tasks.discard(task)
+            del tasks[task]
             try:
                 return task.result()
             except Failure as failure:
@@ -167,22 +184,23 @@ class Errand:
                     raise
                 self._failed(failure)
 
-    async def _ask(self, upstream: Upstream) -> Answer:
+    async def _ask(self, attempt: Attempt) -> Answer:
         """One call to one upstream.
 
         Raises:
             Failure: somebody else should be asked.
         """
+        upstream = attempt.upstream
         self._asked.add(upstream.provider.name)
         self._attempts += 1
         self._paused = 0.0
-        trip = upstream.begin(self.call)
+        trip = upstream.begin(self.call, attempt.admitted)
         limit = min(self.retry.first_byte_seconds, self.deadline - trip.begun)
         body: Passage | None = None
         try:
-            async with asyncio.timeout(limit):
+            with Within(limit):
                 reply = await upstream.speaker.ask(self.call)
-                body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
+                attempt.body = body = Passage(reply, trip, self.retry.idle_seconds, self.deadline)
                 answer = _answer(reply, body, trip)
                 words = _judge(trip, reply)
                 head = await body.first()
@@ -195,18 +213,25 @@ class Errand:
                 trip.failure()
         except TimeoutError:
             # A provider is to blame where it had time: half of what the file, or the client's request, gives.
-            fair = min(self.retry.first_byte_seconds, self.deadline - self._begun) / 2
+            fair = min(self.retry.first_byte_seconds, self.deadline - self._since) / 2
+            self._throw_away(attempt, left=True)
             _drop(body, trip.failure if limit >= fair else trip.leave)
             raise Failure(f"{upstream.provider.name}: no answer in {limit:.3g} s", late=True) from None
         except UpstreamError as e:
+            self._throw_away(attempt, left=False)
             _drop(body, trip.failure)
             raise Failure(str(e)) from None
         except BaseException:
+            self._throw_away(attempt, left=True)
             _drop(body, trip.leave)
             raise
         if words:
             raise Failure(f"{upstream.provider.name}: {words}", answer)
         return answer
+
+    def _throw_away(self, attempt: Attempt, *, left: bool) -> None:
+        if waste := attempt.waste(left=left):
+            self.wasted(waste)
 
     def _refusal(self) -> RequestError:
         if self._failures:

@@ -21,6 +21,7 @@ WORDS = {"good": 1.0, "bad": 0.0}
 class _Told(Struct, forbid_unknown_fields=True):
     request_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\w.:-]+$")]
     outcome: Annotated[float, Meta(ge=0, le=1)] | Literal["good", "bad"]
+    strongest_outcome: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Outcome:
         tenant: who says so; it counts for requests of the same tenant only.
         time: seconds since 1970.
         tier: that answered; None where this worker does not remember the request.
+        strongest_outcome: of the strongest tier's answer, where it was asked the same and judged.
     """
 
     request_id: str
@@ -40,6 +42,7 @@ class Outcome:
     tenant: str
     time: float
     tier: str | None
+    strongest_outcome: float | None = None
 
 
 class Feedback:
@@ -81,4 +84,4 @@ class Feedback:
         if tenant != caller.tenant:
             raise RequestError(404, "not_found_error", f"there is no request {told.request_id!r} of yours")
         outcome = WORDS[told.outcome] if isinstance(told.outcome, str) else float(told.outcome)
-        return Outcome(told.request_id, outcome, caller.tenant, self._clock(), tier)
+        return Outcome(told.request_id, outcome, caller.tenant, self._clock(), tier, told.strongest_outcome)

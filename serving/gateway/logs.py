@@ -90,6 +90,7 @@ def log_entry(entry: Entry) -> None:
         "input_tokens": entry.usage.input,
         "output_tokens": entry.usage.output,
         "cost_usd": round(entry.cost_usd, 9),
+        "wasted_usd": round(entry.wasted_usd, 9),
         "milliseconds": round(entry.seconds * 1e3, 3),
     }
     requests.info("request", extra={"fields": fields})

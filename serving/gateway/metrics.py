@@ -4,6 +4,8 @@ Each app has its own; nothing is global. A worker counts in its own memory, and 
 over the snapshots of all workers (`siblings.py`).
 """
 
+import logging
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from router_model.errors import one_line
 from router_model.serving.gateway.accounts import Entry
+
+logger = logging.getLogger(__name__)
 
 MOST_SERIES = 1000  # of one family; more are counted as one whose labels are all OTHERS
 OTHERS = "(others)"
@@ -56,7 +61,8 @@ FAMILIES = _of(
     ("decision_seconds", "histogram", "What the router takes to decide.", (), MICROSECONDS),
     ("tokens_total", "counter", "Tokens of answers that were paid.", ("tier", "kind")),
     ("paid_usd_total", "counter", "US dollars paid, wasted ones too.", ("tier", "tenant")),
-    ("wasted_usd_total", "counter", "US dollars paid for answers that were thrown away.", ("tier",)),
+    ("wasted_usd_total", "counter", "US dollars paid for answers that were thrown away.",
+     ("tier", "provider", "estimated")),
     ("saved_usd", "gauge", "Estimate of US dollars saved against the strongest tier alone.", ("tenant",)),
     ("cache_spared_usd_total", "counter", "US dollars that answers of the cache had cost.", ("tenant",)),
     ("explored_total", "counter", "Requests whose tier was drawn at random.", ("tier",)),
@@ -64,11 +70,22 @@ FAMILIES = _of(
     ("refused_total", "counter", "Requests refused before a call.", ("reason",)),
     ("attempts_failed_total", "counter", "Calls that failed by the provider's fault.", ("provider",)),
     ("feedback_total", "counter", "Outcomes told for earlier requests.", ("tier", "outcome")),
+    ("connections", "gauge", "Connections of clients that are open now."),
+    ("connections_refused_total", "counter", "Connections refused because too many were open."),
     ("in_flight", "gauge", "Requests at upstreams now.", ("tier",)),
     ("waiting", "gauge", "Requests that wait for room now.", ("tier",)),
     ("breaker_open", "gauge", "1 where a worker leaves the provider alone.", ("provider",), (), "max"),
     ("budget_spent_share", "gauge", "Share of the budget that is spent.", ("budget",), (), "max"),
+    ("pace_price", "gauge", "Price on cost that paces the dial's budget, in quality per US dollar.", (), (),
+     "max"),
+    ("pace_spent_usd", "gauge", "US dollars spent of the dial's budget in its term.", (), (), "max"),
+    ("pace_even_usd", "gauge", "What would be spent by now had each request of the term cost the same.", (),
+     (), "max"),
+    ("pace_budget_usd", "gauge", "The dial's budget, for its term or its lot of requests.", (), (), "max"),
+    ("tier_seconds", "gauge", "What a tier takes, as the price of time counts it.", ("tier",), (), "max"),
     ("traffic_rows_total", "counter", "Rows of the traffic log, by what became of them.", ("fate",)),
+    ("certificate_revoked", "gauge", "1 where traffic is shown not to be what was certified.", (), (), "max"),
+    ("certificate_capital", "gauge", "What the monitor of the certificate has won.", (), (), "max"),
     ("reloads_total", "counter", "Reloads of the configuration or the artifact.", ("outcome",)),
 )  # fmt: skip
 
@@ -96,6 +113,7 @@ class Metrics:
     def __init__(self, families: Mapping[str, Family] = FAMILIES) -> None:
         self._families = families
         self._values = {name: _Series() for name in families}
+        self._complained = False
 
     def count(self, family: str, *labels: str, by: float = 1.0) -> None:
         """Add to a counter, or to a gauge."""
@@ -137,10 +155,12 @@ class Metrics:
                 self.count("tokens_total", tier, "written", by=usage.written)
             if usage.reasoning:
                 self.count("tokens_total", tier, "reasoning", by=usage.reasoning)
-        self.count("paid_usd_total", tier, tenant, by=entry.cost_usd + entry.wasted_usd)
+        self.count("paid_usd_total", tier, tenant, by=entry.cost_usd)
         self.count("saved_usd", tenant, by=entry.saved_usd)
-        if entry.wasted_usd:
-            self.count("wasted_usd_total", tier, by=entry.wasted_usd)
+        for waste in entry.wasted:
+            self.count("paid_usd_total", waste.tier, tenant, by=waste.usd)
+            estimated = str(waste.estimated).lower()
+            self.count("wasted_usd_total", waste.tier, waste.provider, estimated, by=waste.usd)
         if entry.cached:
             self.count("cache_spared_usd_total", tenant, by=entry.spared_usd)
         if entry.explored:
@@ -160,13 +180,18 @@ class Metrics:
     def text(self, others: Iterable[Any] = ()) -> bytes:
         """What is scraped: this worker's values and those of the snapshots of others.
 
-        A snapshot that is none is left out, and so is a row of a family that is not known.
+        A snapshot that is none is left out, which the log says once, and so is a row of an unknown family.
         """
         sums: dict[str, dict[Labels, list[float]]] = {name: {} for name in self._families}
         for snapshot in (self.snapshot(), *others):
             try:
                 rows = msgspec.convert(snapshot, list[Row])
-            except msgspec.ValidationError:
+            except msgspec.ValidationError as error:
+                if not self._complained:
+                    logger.error(
+                        "metrics: what a worker counted cannot be read, and is left out: %s", one_line(error)
+                    )
+                self._complained = True
                 continue
             for name, labels, values in rows:
                 if (family := self._families.get(name)) and _fits(family, labels, values):
@@ -221,4 +246,6 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

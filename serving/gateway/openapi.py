@@ -12,7 +12,8 @@ MODEL = {
     "type": "string",
     "minLength": 1,
     "maxLength": 256,
-    "description": "`auto`, `auto:quality=0.97`, `auto:budget=0.4`, `tier:NAME`, a provider or a model.",
+    "description": "`auto`, `auto:quality=0.97`, `auto:budget=0.4`, `auto:certified`, `tier:NAME`, a provider or "
+    "a model.",
     "examples": ["auto"],
 }
 MESSAGES = {"description": "The conversation.", "type": "array", "minItems": 1, "items": {"type": "object"}}
@@ -27,6 +28,10 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "x-router-tier": ("The tier that answered.", {"type": "string"}),
     "x-router-model": ("The model that answered, as its provider calls it.", {"type": "string"}),
     "x-router-provider": ("The provider that answered.", {"type": "string"}),
+    "x-router-session": (
+        "Where conversations stay on their model: what the next request of this one may send back.",
+        {"type": "string"},
+    ),
     "x-router-cost-usd": ("US dollars for this call; absent from streams.", {"type": "string"}),
 }
 DETAILS = {
@@ -119,6 +124,7 @@ FEEDBACK: Schema = {
     "properties": {
         "request_id": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_.:-]+$"},
         "outcome": {"anyOf": [PROBABILITY, {"enum": ["good", "bad"]}]},
+        "strongest_outcome": PROBABILITY,
     },
 }
 

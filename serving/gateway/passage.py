@@ -19,6 +19,7 @@ class Passage:
         trip: told how it ended.
         idle_seconds: that the upstream may be silent while a piece is waited for.
         deadline: by the clock, when all of it has to have gone.
+        held: pieces that have come and not gone on.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Passage:
         self.idle_seconds = idle_seconds
         self.deadline = deadline
         self._clock = trip.upstream.clock
-        self._held: deque[bytes] = deque()
+        self.held: deque[bytes] = deque()
         self._over = False
         self._since = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -42,8 +43,8 @@ class Passage:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._held:
-            return self._held.popleft()
+        if self.held:
+            return self.held.popleft()
         piece = b"" if self._over else await self._read()
         if not piece:
             raise StopAsyncIteration
@@ -53,15 +54,15 @@ class Passage:
         """Read and hold the first piece; empty where the body is."""
         piece = await self._read()
         if piece:
-            self._held.append(piece)
+            self.held.append(piece)
         return piece
 
     async def hold(self) -> None:
         """Read on until the end, or until as much is held as may be: what is cut before then has cost nobody
         anything."""
-        held = sum(map(len, self._held))
+        held = sum(map(len, self.held))
         while held < MOST_HELD_BYTES and not self._over and (piece := await self._read()):
-            self._held.append(piece)
+            self.held.append(piece)
             held += len(piece)
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
 """What answers at each path of the gateway."""
 
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.call import Call, Endpoint, read_call
@@ -20,8 +20,7 @@ JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True, gc=False):
     """A request as it came.
 
     Attributes:
@@ -51,20 +50,21 @@ class Path:
 def calling(endpoint: Endpoint) -> Path:
     """A path whose calls go upstream."""
 
-    async def answer(state: State, incoming: Incoming) -> Pieces:
+    def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
-            told = decided(state, call)  # before the head: it may be refused
-            yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
-            yield told
-            return
+            return dry(state, call)
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
-        turn = Turn(state, call, incoming.caller, incoming.id, incoming.headers)
-        async with aclosing(turn.run()) as pieces:
-            async for piece in pieces:
-                yield piece
+        return Turn(state, call, incoming.caller, incoming.id, incoming.headers).run()
 
     return Path(answer, "call", endpoint)
+
+
+async def dry(state: State, call: Call) -> Pieces:
+    """What would be done, and nothing is."""
+    told = decided(state, call)  # before the head: it may be refused
+    yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
+    yield told
 
 
 async def route(state: State, incoming: Incoming) -> Pieces:
@@ -104,13 +104,18 @@ def decided(state: State, call: Call) -> bytes:
 
 async def feedback(state: State, incoming: Incoming) -> Pieces:
     """An outcome for an earlier request, by its id."""
-    if state.traffic is None:
+    if state.traffic is None and state.guarantee is None:
         raise RequestError(
             404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
         )
     assert incoming.caller is not None  # noqa: S101  # the path has a scope
     outcome = state.feedback.read(incoming.body, incoming.caller)
-    state.traffic.tell(outcome)
+    if state.traffic is not None:
+        state.traffic.tell(outcome)
+    if state.sessions is not None and outcome.outcome < GOOD:
+        state.sessions.fail(outcome.request_id, outcome.tenant)
+    if state.guarantee is not None:
+        state.guarantee.tell(outcome)
     state.metrics.count("feedback_total", outcome.tier or "", "good" if outcome.outcome >= GOOD else "bad")
     yield Head(200, [JSON])
     yield b'{"kept":true}'
@@ -132,8 +137,11 @@ async def ready(state: State, incoming: Incoming) -> Pieces:
     """Whether requests are wanted: not where every provider of every tier is out."""
     out = [tier.name for tier in state.config.tiers if not state.dispatch.up(tier.name)]
     down = len(out) == len(state.config.tiers)
+    told: dict[str, Any] = {"status": "down" if down else "ready", "tiers_out": out}
+    if state.guarantee is not None:
+        told["certificate"] = state.guarantee.status()
     yield Head(503 if down else 200, [JSON])
-    yield msgspec.json.encode({"status": "down" if down else "ready", "tiers_out": out})
+    yield msgspec.json.encode(told)
 
 
 async def metrics(state: State, incoming: Incoming) -> Pieces:

@@ -4,18 +4,23 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
+from router_model.policy.rule import Rule
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.guarantee import Guarantee
+from router_model.serving.gateway.pricing import Pricing
+from router_model.serving.gateway.sessions.sessions import Conversation
 
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, gc=False):
     """What is done with one request.
 
     Attributes:
@@ -48,6 +53,8 @@ class Planner:
         dial: of requests that name none.
         explore: share of ``auto`` requests whose tier is drawn at random.
         upwards: whether stronger tiers follow the choice.
+        pricing: what decides requests that name no dial, where the dial is paced or time has a price.
+        guarantee: that the artifact's certificate stands; None where it has none.
         draw: uniform in [0, 1).
     """
 
@@ -56,14 +63,23 @@ class Planner:
     dial: Dial
     explore: float = 0.0
     upwards: bool = True
+    pricing: Pricing | None = None
+    guarantee: Guarantee | None = None
     draw: random.Random = random.Random()  # noqa: RUF009, S311  # of exploration, no secret
 
-    def plan(self, call: Call, able: Sequence[str], lowered: float = 0.0) -> Plan:
+    def plan(
+        self,
+        call: Call,
+        able: Sequence[str],
+        lowered: float = 0.0,
+        conversation: Conversation | None = None,
+    ) -> Plan:
         """Choose.
 
         Args:
             able: the tiers that can take the call, cheapest first.
             lowered: how far the dial is turned down, 0 to 1, where the cheapest tier that is able is left.
+            conversation: that the call goes on with; None where calls are routed one by one.
 
         Raises:
             RequestError: no tier can take it, or the tier asked for cannot.
@@ -80,35 +96,73 @@ class Planner:
             return Plan(self._from(asked.tier, able))
         if asked.model is not None:
             return Plan(tuple(able), provider=asked.model)
-        decision = self.decide(call, lowered)
-        greedy = self._able_for(decision.tier, able) if lowered < STARVED else able[0]
+        decision = self.decide(call, lowered, conversation)
+        # A budget that is used up brings a conversation down, but for one that waits for its tools.
+        held = conversation if lowered < STARVED or (conversation and conversation.tool_loop) else None
+        allowed = self._allowed(able, held)
+        greedy = self._able_for(self._choice(decision, held), allowed) if lowered < STARVED else allowed[0]
         if not self.explore or lowered >= STARVED:
             return Plan(self._from(greedy, able), decision)
         explored = self.draw.random() < self.explore
-        chosen = able[int(self.draw.random() * len(able))] if explored else greedy
-        propensity = self.explore / len(able) + (1 - self.explore) * (chosen == greedy)
+        chosen = allowed[int(self.draw.random() * len(allowed))] if explored else greedy
+        propensity = self.explore / len(allowed) + (1 - self.explore) * (chosen == greedy)
         return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
 
-    def decide(self, call: Call, lowered: float = 0.0) -> Decision:
-        """The router's decision by the call's dial, turned down by ``lowered``.
+    def decide(self, call: Call, lowered: float = 0.0, conversation: Conversation | None = None) -> Decision:
+        """The router's decision by the call's dial, turned down by ``lowered``, and its conversation.
 
         Raises:
             RequestError: the router cannot read the prompt, or the dial is none.
         """
         quality, budget = call.asked.quality, call.asked.budget
-        if quality is None and budget is None:
+        if call.asked.certified and self.guarantee is None:
+            what = "this router has no certificate; make one with router-model certify"
+            raise RequestError(400, "invalid_request_error", what, param="model")
+        named = quality is not None or budget is not None or call.asked.certified
+        if not named:
             quality, budget = self.dial.quality, self.dial.budget
         if lowered > 0:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
+            if rule := self._rule(self.router.policy.point(quality, budget), named, lowered, conversation):
+                return self.router.route(call.body, rule=rule)
             return self.router.route(call.body, quality=quality, budget=budget)
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
+
+    def _rule(
+        self, point: OperatingPoint, named: bool, lowered: float, conversation: Conversation | None
+    ) -> Rule | None:
+        """What decides in place of the operating point, where something does."""
+        pricing = None if named else self.pricing
+        priced = pricing.priced(point, lowered) if pricing else None
+        if priced is None and point.dial == "certified":
+            # What is certified decides turn by turn: no conversation moves it, but up by its floor.
+            return self.guarantee.rule if self.guarantee else None
+        rule: Rule | None = priced
+        if conversation is not None and (priced or point.rule == "router"):
+            rule = conversation.rule(point.penalty, priced)
+        return pricing.watched(rule) if pricing and rule else rule
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
         """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""
         least = self.router.policy.relative_cost[0]
         return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
+
+    def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
+        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share."""
+        point = decision.point
+        if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
+            return decision.tier
+        tier = conversation.session.tier
+        return self.router.ladder.names[tier] if point.shares[tier] else decision.tier
+
+    def _allowed(self, able: Sequence[str], conversation: Conversation | None) -> Sequence[str]:
+        """The able tiers that are not below the conversation's floor, or else the strongest that is able."""
+        if conversation is None:
+            return able
+        above = self.router.ladder.names[conversation.least :]
+        return [tier for tier in able if tier in above] or able[-1:]
 
     def _able_for(self, tier: str, able: Sequence[str]) -> str:
         """The tier, or else the next stronger one that is able, or else the strongest."""

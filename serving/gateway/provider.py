@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,8 +17,12 @@ from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.percentile import Standing
 from router_model.serving.gateway.pool import Speaker
 from router_model.serving.gateway.prices import Prices
+from router_model.serving.gateway.quota import Quota
 from router_model.serving.gateway.rates import Rates, Slice
 from router_model.serving.gateway.usage import Usage
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 USUAL_OUTPUT = 256.0  # tokens of an answer, before any was seen
 USUAL_SECONDS = 1.0
@@ -62,6 +67,7 @@ class Upstream:
         output: tokens of an answer, a mean that all of the tier share: what one provider happened to be
             asked makes it no cheaper than another.
         health: shared with the upstream of the same name and place before a reload.
+        quota: its limits a minute, where it has such and a Redis keeps them for all.
         flying: calls that are under way.
         seconds: that an answer takes.
         closed: whether the dispatch closes its connections: what fails now is not the provider's fault.
@@ -77,6 +83,7 @@ class Upstream:
         config: GatewayConfig,
         clock: Callable[[], float],
         since: "Upstream | None" = None,
+        redis: "Redis | None" = None,
     ) -> None:
         self.provider = provider
         self.tier = tier
@@ -87,7 +94,13 @@ class Upstream:
         self.closed = False
         self.seconds: Mean = since.seconds if since else Mean(USUAL_SECONDS)
         self.output = output
-        self.health: Health = _health(provider, config, clock, since.health if since else None)
+        part = _part(provider, config.listen.workers)
+        self.health: Health = _health(part, config, clock, since.health if since else None)
+        rates = self.health.rates
+        self.quota: Quota | None = None
+        if redis is not None and rates.limited:
+            whole = provider.requests_per_minute, provider.tokens_per_minute
+            self.quota = Quota(redis, provider.name, whole, part, rates, clock)
 
     def takes(self, call: Call) -> bool:
         """Whether its shape, abilities and context fit the call."""
@@ -111,8 +124,21 @@ class Upstream:
         rates = self.health.rates
         if not rates.limited:
             return self.health.circuit.wait()
+        tokens = self._tokens(call)
+        full = self.quota.wait(tokens) if self.quota else 0.0
+        return max(self.health.circuit.wait(), full, rates.wait(tokens))
+
+    async def admit(self, call: Call) -> int | None:
+        """Count the call where all count theirs; what ``begin`` is to be given, or None for no room."""
+        if self.quota is None:
+            return 0
+        tokens = self._tokens(call)
+        admitted = await self.quota.take(tokens)
+        return None if admitted == 0 and self.health.rates.wait(tokens) else admitted
+
+    def _tokens(self, call: Call) -> int:
         usage = self.expected(call)
-        return max(self.health.circuit.wait(), rates.wait(usage.input + usage.output))
+        return usage.input + usage.output
 
     @property
     def doubtful(self) -> bool:
@@ -138,21 +164,21 @@ class Upstream:
                 finally:
                     reply.close()
 
-    def begin(self, call: Call) -> "Trip":
-        """A call goes to it."""
-        usage = self.expected(call)
-        return Trip(self, usage.input + usage.output)
+    def begin(self, call: Call, admitted: int = 0) -> "Trip":
+        """A call goes to it; ``admitted`` is what ``admit`` gave."""
+        return Trip(self, self._tokens(call), admitted)
 
 
 class Trip:
     """One call to one upstream, from its beginning to its end, told to the provider's health once."""
 
-    def __init__(self, upstream: Upstream, tokens: int) -> None:
+    def __init__(self, upstream: Upstream, tokens: int, admitted: int) -> None:
         health = upstream.health
         self.upstream = upstream
         self._turn = health.circuit.enter()
         self._slice: Slice | None = health.rates.take(tokens)
         self._tokens = tokens
+        self._admitted = admitted
         self._ended = False
         self.begun = upstream.clock()
         self.first_byte_seconds = 0.0
@@ -195,7 +221,10 @@ class Trip:
     def spent(self, usage: Usage) -> None:
         """What the call took after all; heard once."""
         if self._slice is not None:
-            self.upstream.health.rates.correct(self._slice, usage.input + usage.output - self._tokens)
+            more = usage.input + usage.output - self._tokens
+            self.upstream.health.rates.correct(self._slice, more)
+            if self.upstream.quota is not None:
+                self.upstream.quota.correct(self._admitted, more)
             self.upstream.output.add(usage.output)
             self._slice = None
 
@@ -207,15 +236,12 @@ class Trip:
         return True
 
 
-def _health(
-    provider: Provider, config: GatewayConfig, clock: Callable[[], float], since: Health | None
-) -> Health:
-    """The health from before, under today's settings, or a fresh one.
+Limits = tuple[int | None, int | None]  # of requests and of tokens a minute
 
-    Limits are of the gateway: each of its workers keeps to an even part of them.
-    """
-    requests = _part(provider.requests_per_minute, config.listen.workers)
-    tokens = _part(provider.tokens_per_minute, config.listen.workers)
+
+def _health(part: Limits, config: GatewayConfig, clock: Callable[[], float], since: Health | None) -> Health:
+    """The health from before, under today's settings, or a fresh one."""
+    requests, tokens = part
     if since is None:
         return Health(
             Circuit(config.breaker, clock), Rates(requests, tokens, clock), Standing(config.latency, clock)
@@ -227,5 +253,11 @@ def _health(
     return Health(since.circuit, since.rates, standing)
 
 
-def _part(limit: int | None, workers: int) -> int | None:
-    return None if limit is None else max(1, limit // workers)
+def _part(provider: Provider, workers: int) -> Limits:
+    """Limits are of the gateway: each of its workers keeps to an even part of them, unless they can count
+    together."""
+
+    def of(limit: int | None) -> int | None:
+        return None if limit is None else max(1, limit // workers)
+
+    return of(provider.requests_per_minute), of(provider.tokens_per_minute)

@@ -24,9 +24,10 @@ from router_model.errors import GatewayConfigError, RouterModelError
 from router_model.serving.gateway.app import App
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.listen import Listen
-from router_model.serving.gateway.connection import bounded
+from router_model.serving.gateway.connection import Door, bounded
 from router_model.serving.gateway.logs import log_to
 from router_model.serving.gateway.memory import give_back, keep_together
+from router_model.serving.gateway.poll import Poll
 from router_model.serving.gateway.spans import Spans
 from router_model.serving.gateway.state import Lasting, Private, State, build, mark
 
@@ -105,12 +106,15 @@ async def _work(service: Service, bound: socket.socket) -> None:
     gc.freeze()  # what is here now stays: it need not be looked through again and again
     gc.set_threshold(GARBAGE)
     app = App(state, dry=service.dry)
-    lasting.measure = lambda: app.state.measure()
-    lasting.siblings.open()
+    door = Door(
+        lambda: app.state.config.limits,
+        Poll(config.listen.busy_polling_ms / 1000),
+        lambda: lasting.metrics.count("connections_refused_total"),
+    )
     server = Server(
         uvicorn.Config(
             app,
-            http=bounded(state.config.limits),
+            http=bounded(door),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -122,6 +126,9 @@ async def _work(service: Service, bound: socket.socket) -> None:
             timeout_graceful_shutdown=math.ceil(state.config.limits.stop_seconds),
         )
     )
+    lasting.connections = lambda: len(server.server_state.connections)
+    lasting.measure = lambda: app.state.measure()
+    lasting.siblings.open()
     end_with_parent(server)
     reloading = asyncio.create_task(Reloads(app, service.path, lasting).run())
     try:

@@ -1,10 +1,10 @@
 """About how many tokens a request has, and how many images, in one pass over its values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 1024  # between what a small and a large one cost at the known providers
@@ -19,8 +19,7 @@ TEXT_KEYS = ("messages", "input", "prompt", "system", "instructions")
 SCHEMA_KEYS = ("tools", "functions", "response_format", "text", "output_format", "output_config")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(Struct, frozen=True, gc=False):
     """What a request weighs.
 
     Attributes:

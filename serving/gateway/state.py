@@ -6,9 +6,12 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from router_model.errors import GatewayConfigError, MissingExtraError
 from router_model.router import Router
@@ -20,12 +23,17 @@ from router_model.serving.gateway.capacity import Capacity
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
 from router_model.serving.gateway.feedback import Feedback
+from router_model.serving.gateway.guarantee import Guarantee
 from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.metrics import Metrics
+from router_model.serving.gateway.pace import Pacer
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
+from router_model.serving.gateway.pricing import Pricing, first_price, strongest_usd
+from router_model.serving.gateway.sessions.sessions import Sessions
 from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.spans import Spans
+from router_model.serving.gateway.told import RedisShelf, Shelf
 from router_model.serving.gateway.traffic import TrafficLog
 from router_model.serving.gateway.usage import Usage
 from router_model.serving.gateway.words import Hashed, Redact, WordsKept
@@ -59,7 +67,7 @@ class Lasting:
     Args:
         private: for the traffic log.
         folder: where the workers of one gateway tell each other their counts; None where there is one.
-        spent: file that keeps what was spent of budgets through a restart.
+        spent: file that keeps what was spent of budgets through a restart; that of the pacer stands beside it.
     """
 
     def __init__(self, private: Private, folder: Path | None = None, spent: Path | None = None) -> None:
@@ -70,15 +78,18 @@ class Lasting:
         self.metrics = Metrics()
         self.feedback = Feedback()
         self.measure: Callable[[], None] = lambda: None  # sets what is not counted as it happens
+        self.connections: Callable[[], int] = lambda: 0  # of clients, open now
+        self.pacer: Pacer | None = None  # of the newest state
         self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
     def snapshot(self) -> dict[str, Any]:
         """What the other workers read."""
         self.measure()
-        return {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+        told = {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
+        return told | ({"pace": msgspec.to_builtins(self.pacer.told())} if self.pacer else {})
 
     def others(self, part: str) -> list[Any]:
-        """The "accounts" or "metrics" of the other workers."""
+        """The "accounts", "metrics" or "pace" of the other workers."""
         return [told[part] for told in self.siblings.others() if part in told]
 
 
@@ -89,7 +100,9 @@ class State:
     Attributes:
         config: the file.
         prices: of each provider, by its name.
+        guarantee: of the artifact's certificate; None where it has none.
         router_mark: of the artifact when it was read.
+        pacer: of the dial's budget; None where the dial is none of dollars.
     """
 
     config: GatewayConfig
@@ -99,11 +112,14 @@ class State:
     cache: Cache
     budgets: Budgets
     keys: Keys
+    sessions: Sessions | None
     traffic: TrafficLog | None
     prices: Mapping[str, Prices]
     redis: "Redis | None"
     lasting: Lasting
     router_mark: Mark
+    pacer: Pacer | None = None
+    guarantee: Guarantee | None = None
 
     @property
     def accounts(self) -> Accounts:
@@ -153,6 +169,7 @@ class State:
     def measure(self) -> None:
         """Set the metrics that tell of now, and those that are counted elsewhere."""
         metrics = self.metrics
+        metrics.set("connections", to=self.lasting.connections())
         for tier, running in self.capacity.running.items():
             metrics.set("in_flight", tier, to=running)
             metrics.set("waiting", tier, to=self.capacity.waiting[tier])
@@ -161,6 +178,19 @@ class State:
             metrics.set("breaker_open", name, to=float(upstream.health.circuit.state == "open"))
         for name, share in self.budgets.shares().items():
             metrics.set("budget_spent_share", name, to=share)
+        if self.pacer is not None:
+            state = self.pacer.state
+            metrics.set("pace_price", to=state.price)
+            metrics.set("pace_spent_usd", to=state.spent)
+            metrics.set("pace_even_usd", to=state.even_usd)
+            metrics.set("pace_budget_usd", to=state.plan.term.usd)
+        if self.config.latency.usd_per_second:
+            names = self.planner.router.ladder.names
+            for name, seconds in zip(names, self.dispatch.seconds(names), strict=True):
+                metrics.set("tier_seconds", name, to=seconds)
+        if self.guarantee:
+            metrics.set("certificate_revoked", to=float(bool(self.guarantee.reason)))
+            metrics.set("certificate_capital", to=self.guarantee.monitor.capital)
         for fate, rows in (self.traffic.counts() if self.traffic else {}).items():
             metrics.set("traffic_rows_total", fate, to=rows)
 
@@ -170,9 +200,10 @@ class State:
         await self.dispatch.close(limits.request_seconds if heir else limits.stop_seconds)
         if self.traffic is not None and (heir is None or heir.traffic is not self.traffic):
             await asyncio.to_thread(self.traffic.close)
-        for part in ("budgets", "cache"):
-            if heir is None or getattr(heir, part) is not getattr(self, part):
-                await getattr(self, part).close()
+        for part in ("budgets", "cache", "sessions", "pacer", "guarantee"):
+            here = getattr(self, part)
+            if here is not None and (heir is None or getattr(heir, part) is not here):
+                await here.close()
         if self.redis is not None and (heir is None or heir.redis is not self.redis):
             await self.redis.aclose()
 
@@ -216,13 +247,49 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         kept_words = WordsKept(config.traffic.words, lasting.private.redact, lasting.private.hashed)
         models = {tier.name: tier.models[0] for tier in router.ladder.tiers}
         traffic = TrafficLog(config.traffic, Path(config.traffic.folder), kept_words, models=models)
-    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of)
-    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards)
-    # From here on only what budgets have spent may be unreadable: who is refused leaves nothing open.
+    prices = {provider.name: prices_of(provider) for _, provider in config.providers()}
+    sessions = None
+    if config.sessions is not None:
+        secret, known = config.session_secret(os.environ), since.sessions if since else None
+        sessions = Sessions(config.sessions, config, router, prices, redis, secret, since=known)
+    dispatch = Dispatch(config, secrets, since.dispatch if since else None, prices=prices_of, redis=redis)
+    pacer = kept("pacer", "redis_url_env") if config.dial.usd else None
+    fresh_pacer = pacer is None and config.dial.usd is not None
+    if fresh_pacer:
+        pacer = pacer_of(config, router, redis, lasting, since.pacer if since else None)
+    usual = strongest_usd(router)
+    waits = partial(dispatch.seconds, router.ladder.names)
+    pricing = Pricing(usual, config.latency.usd_per_second, waits, pacer)
+    guarantee = kept("guarantee", "guarantee", "redis_url_env", "listen")
+    certificate = router.artifact.manifest.certificate
+    fresh_guarantee = guarantee is None or guarantee.certificate != certificate
+    if fresh_guarantee:
+        guarantee = certificate and Guarantee(
+            certificate,
+            config.guarantee,
+            router.ladder.names,
+            redis=redis,
+            workers=config.listen.workers,
+            path=lasting.spent.with_suffix(".revoked") if lasting.spent else None,
+        )
+    planner = Planner(router, words(config), config.dial, explore, config.retry.upwards, pricing, guarantee)
+    # From here on only what was spent may be unreadable: who is refused leaves nothing open.
     if fresh_budgets:
         await budgets.open()
+    if fresh_pacer:
+        try:
+            await pacer.open()
+        except GatewayConfigError:
+            if fresh_budgets:
+                await budgets.close()
+            raise
+    elif pacer is not None:
+        pacer.retune(config.dial)
+    lasting.pacer = pacer
     if fresh_traffic and traffic is not None:
         await asyncio.to_thread(traffic.open)
+    if fresh_guarantee and guarantee is not None:
+        await guarantee.open()
     await dispatch.open()
     return State(
         config=config,
@@ -232,11 +299,29 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         cache=cache,
         budgets=budgets,
         keys=Keys(config.keys),
+        sessions=sessions,
         traffic=traffic,
-        prices={provider.name: prices_of(provider) for _, provider in config.providers()},
+        prices=prices,
         redis=redis,
         lasting=lasting,
         router_mark=seen,
+        pacer=pacer,
+        guarantee=guarantee,
+    )
+
+
+def pacer_of(
+    config: GatewayConfig, router: Router, redis: "Redis | None", lasting: Lasting, since: Pacer | None
+) -> Pacer:
+    """The pacer of a dial of dollars, not yet open; with what the one before it knew."""
+    path = lasting.spent and lasting.spent.with_suffix(".pace")
+    return Pacer(
+        config.dial,
+        strongest_usd=strongest_usd(router),
+        price=first_price(router),
+        store=RedisShelf(redis) if redis else Shelf(path, lambda: lasting.others("pace")),
+        workers=config.listen.workers,
+        since=since,
     )
 
 

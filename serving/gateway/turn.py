@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.accounts import Cached, Entry
 from router_model.serving.gateway.answer import Answer
@@ -17,18 +19,20 @@ from router_model.serving.gateway.events import Events
 from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.logs import log_entry
 from router_model.serving.gateway.plan import Plan
+from router_model.serving.gateway.sessions.sessions import HEADER, Conversation
 from router_model.serving.gateway.state import State
 from router_model.serving.gateway.usage import StreamUsage, Usage, usage_of
+from router_model.serving.gateway.waste import Waste
 
 MOST_BUFFERED = 64 << 20  # of an answer that is no stream
 NO_TOKENS = Usage(0, 0)
 CLIENT_LEFT = 499  # what nginx logs for it
 BROKEN = 502
+ERRORS = 400  # and above: of answers that are none, which tell the pacer nothing unless they cost something
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True, gc=False):
     """The start of an answer: status and headers."""
 
     status: int
@@ -67,6 +71,8 @@ class Turn:
     _cost_usd: float = 0.0
     _cached: Cached | None = None
     _spared_usd: float = 0.0
+    _wasted: list[Waste] = field(default_factory=list)
+    _conversation: Conversation | None = None
 
     async def run(self) -> Pieces:
         """The head of the answer, then its body as it comes; close it where the client leaves.
@@ -77,6 +83,8 @@ class Turn:
         """
         self.state.dispatch.turns += 1
         try:
+            if sessions := self.state.sessions:
+                self._conversation = await sessions.find(self.call, self.caller.tenant, self.headers)
             found = await self.state.cache.look(
                 self.call, self.caller.tenant, self.headers.get("cache-control", "")
             )
@@ -121,11 +129,14 @@ class Turn:
                     async for piece in pieces:
                         yield piece
             finally:
-                await room.settle(self._cost_usd)
+                usd = self._cost_usd + sum(waste.usd for waste in self._wasted)
+                if state.pacer is not None and (usd or self._status < ERRORS):
+                    state.pacer.spent(usd)
+                await room.settle(usd)
 
     def _planned(self, able: list[str], lowered: float) -> Plan:
         began = time.perf_counter()
-        plan = self.state.planner.plan(self.call, able, lowered)
+        plan = self.state.planner.plan(self.call, able, lowered, self._conversation)
         if plan.decision is not None:
             self.state.metrics.observe("decision_seconds", seconds=time.perf_counter() - began)
         return plan
@@ -133,9 +144,10 @@ class Turn:
     async def _sent(self, plan: Plan, flight: Flight | None) -> Pieces:
         deadline = time.monotonic() + self.state.config.limits.request_seconds
         answer = await self.state.dispatch.send(
-            self.call, plan.tiers, provider=plan.provider, deadline=deadline
+            self.call, plan.tiers, provider=plan.provider, deadline=deadline, wasted=self._wasted.append
         )
         self._answer, self._status = answer, answer.status
+        self._go_on(plan, answer)
         try:
             pieces = self._streamed(answer) if answer.stream else self._whole(answer)
             async with aclosing(pieces):
@@ -147,6 +159,13 @@ class Turn:
                 flight.done(answer.status, answer.headers, tier=answer.tier, provider=answer.provider.name)
         finally:
             answer.close()
+
+    def _go_on(self, plan: Plan, answer: Answer) -> None:
+        """The conversation has a turn more."""
+        sessions, conversation = self.state.sessions, self._conversation
+        if sessions and conversation and plan.decision and answer.status < 400:
+            sufficiency = list(plan.decision.sufficiency.values())
+            sessions.answered(conversation, self.id, answer.tier, sufficiency)
 
     async def _streamed(self, answer: Answer) -> Pieces:
         encoding = header(answer.headers, b"content-encoding")
@@ -202,6 +221,7 @@ class Turn:
             (b"x-router-model", answer.provider.model.encode()),
             (b"x-router-provider", answer.provider.name.encode()),
         ]
+        about += self._carried()
         if self._plan and self.headers.get("x-router-details", "") in ("1", "true"):
             decision = self._plan.decision
             told = {
@@ -218,10 +238,19 @@ class Turn:
             about.append((b"x-router-details", json.dumps(told).encode()))
         return about
 
+    def _carried(self) -> Headers:
+        """What the client may send back with the conversation's next turn."""
+        sessions, conversation = self.state.sessions, self._conversation
+        token = sessions.token(conversation, self.caller.tenant) if sessions and conversation else ""
+        return [(HEADER.encode(), token.encode())] if token else []
+
     def _write_down(self) -> None:
         """Accounts, metrics, and the traffic log."""
-        state, answer, plan = self.state, self._answer, self._plan
-        decided = plan is not None and plan.decision is not None
+        state, answer, plan, conversation = self.state, self._answer, self._plan, self._conversation
+        if state.sessions and conversation:
+            state.sessions.keep(conversation, self.id, failed=self._status >= 500)
+        decision = plan.decision if plan else None
+        decided = decision is not None
         escalated = bool(answer and plan and answer.tier != plan.tier)
         entry = Entry(
             request_id=self.id,
@@ -237,6 +266,7 @@ class Turn:
             strongest_usd=state.strongest_usd(self._usage) if decided else None,
             cached=self._cached,
             spared_usd=self._spared_usd,
+            wasted=tuple(self._wasted),
             attempts=answer.attempts if answer else 0,
             escalated=escalated,
             explored=bool(plan and plan.explored),
@@ -245,13 +275,15 @@ class Turn:
             seconds=time.perf_counter() - self._began,
             first_byte_seconds=answer.first_byte_seconds if answer else 0.0,
             asked=self.call.asked.word,
-            session=self.headers.get("x-router-session"),
+            session=conversation.name if conversation else self.headers.get(HEADER),
         )
         state.accounts.add(entry)
         state.metrics.add(entry)
         state.lasting.spans.add(entry, self.headers.get("traceparent"))
         if state.config.log_requests:
             log_entry(entry)
+        if state.guarantee and decision and not entry.explored and self._status == 200:
+            state.guarantee.remember(entry, decision)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
             state.feedback.remember(entry)

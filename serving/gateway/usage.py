@@ -5,10 +5,11 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from router_model.serving.gateway.call import Call, Endpoint
@@ -33,8 +34,7 @@ TEXTS = re.compile(
 SCAN = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, gc=False):
     """Tokens of one call.
 
     Attributes:
@@ -54,7 +54,7 @@ class Usage:
     estimated: bool = False
 
 
-class _Whole(msgspec.Struct):
+class _Whole(Struct):
     usage: Any = None
 
 

@@ -68,8 +68,7 @@ def test_any_body_gives_a_prompt_or_a_prompt_error(body: dict[str, Any]) -> None
 
 
 def cjk(size: int) -> str:
-    chance = random.Random(0)
-    return "".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(size))
+    return "".join(map(chr, random.Random(0).choices(range(0x4E00, 0x9FFF), k=size)))
 
 
 LONG = {

@@ -1,16 +1,17 @@
 """Sums over entries: what was paid, what was saved, and what may not be claimed."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.serving.gateway.accounts import Accounts, Entry
 from router_model.serving.gateway.keys import OPEN, Caller
 from router_model.serving.gateway.usage import Usage
+from router_model.serving.gateway.waste import Waste
 
 ADA = Caller("ada", "acme", frozenset())
 ENTRY = Entry(
@@ -26,6 +27,7 @@ ENTRY = Entry(
     cost_usd=0.01,
     strongest_usd=0.30,
 )
+LOST = Waste("large", "far", 0.04, estimated=False)
 
 
 def page(*entries: Entry) -> dict[str, Any]:
@@ -52,11 +54,11 @@ def test_tokens_and_dollars_stand_in_each_table_under_its_name() -> None:
     [
         (ENTRY, 0.29),
         (replace(ENTRY, cost_usd=0.5), -0.2),  # dearer than the strongest alone
-        (replace(ENTRY, wasted_usd=0.04), 0.25),
+        (replace(ENTRY, wasted=(LOST,)), 0.25),
         (replace(ENTRY, cost_usd=0.0, cached="exact", spared_usd=0.01), 0.0),  # so would it have been there
         (replace(ENTRY, strongest_usd=None), 0.0),  # the client named the model
         (replace(ENTRY, status=502, cost_usd=0.0), 0.0),
-        (replace(ENTRY, status=502, cost_usd=0.0, wasted_usd=0.02), -0.02),
+        (replace(ENTRY, status=502, cost_usd=0.0, wasted=(LOST,)), -0.04),
     ],
 )
 def test_what_is_saved_claims_only_what_the_router_did(entry: Entry, saved: float) -> None:
@@ -69,21 +71,30 @@ def test_an_answer_of_the_cache_spares_what_it_had_cost_and_no_tokens_are_paid()
     assert (total["paid_usd"], total["input_tokens"], total["cached"]) == (0.0, 0, 1)
 
 
-def test_waste_is_paid() -> None:
-    total = page(replace(ENTRY, wasted_usd=0.04))["total"]
-    assert total["paid_usd"] == pytest.approx(0.05)
-    assert total["wasted_usd"] == pytest.approx(0.04)
+def test_waste_is_paid_where_it_came_about() -> None:
+    guessed = Waste("small", "near", 0.03, estimated=True)
+    found = page(replace(ENTRY, wasted=(LOST, guessed)))
+    assert found["total"]["requests"] == 1
+    assert found["total"]["paid_usd"] == pytest.approx(0.08)
+    assert found["total"]["wasted_usd"] == pytest.approx(0.07)
+    assert found["total"]["wasted_estimated_usd"] == pytest.approx(0.03)
+    assert found["by_provider"]["far"]["paid_usd"] == pytest.approx(0.04)
+    assert found["by_provider"]["far"]["requests"] == 0
+    assert found["by_tier"]["large"]["saved_usd"] == pytest.approx(-0.04)
 
 
+TIERS, PROVIDERS = st.sampled_from(["small", "large", ""]), st.sampled_from(["near", "far"])
 entries = st.builds(
     replace,
     st.just(ENTRY),
-    tier=st.sampled_from(["small", "large", ""]),
+    tier=TIERS,
     caller=st.sampled_from([ADA, OPEN]),
-    provider=st.sampled_from(["near", "far"]),
+    provider=PROVIDERS,
     status=st.sampled_from([200, 429, 500]),
     cost_usd=st.floats(0, 10),
-    wasted_usd=st.floats(0, 1),
+    wasted=st.lists(st.builds(Waste, TIERS, PROVIDERS, st.floats(0, 1), st.booleans()), max_size=3).map(
+        tuple
+    ),
     strongest_usd=st.none() | st.floats(0, 10),
     cached=st.sampled_from([None, "exact", "semantic"]),
 )

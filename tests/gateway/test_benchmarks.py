@@ -26,11 +26,16 @@ def run(name: str, *flags: str) -> dict[str, Any]:
 def test_the_benchmark_of_latency_and_rate_runs_to_its_end() -> None:
     flags = ["--rate", "20", "--seconds", "1", "--rounds", "1", "--streams", "8"]
     found = run("gateway.py", *flags)
-    assert found["added"]["rounds"]
-    assert found["added"]["decision_us"] > 0
+    for name in ("added", "added_busy_polling"):
+        assert found[name]["rounds"]
+        assert found[name]["decision_us"] > 0
+    shares = found["core"]
+    assert all(0 < share < 1.1 for share in (*shares["default"].values(), *shares["busy_polling"].values()))
     assert set(found["bars"]) == {
         "added_p50_ms",
         "added_p99_ms",
+        "added_busy_polling_p50_ms",
+        "added_busy_polling_p99_ms",
         "requests_per_second",
         "chunk_us",
         "router_share",

@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.answer import Answer

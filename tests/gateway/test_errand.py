@@ -6,14 +6,17 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.errors import RequestError, UpstreamError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.call import Call
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.dispatch import Dispatch
+from router_model.serving.gateway.waste import Waste
 
 CALL = Call("chat", b"{}", {}, Asked("auto"), False, frozenset(), 10, 0)
 ATTEMPTS = 8
@@ -102,10 +105,13 @@ def dispatch_of(tiers: list[list[list[str]]], **retry: Any) -> tuple[Dispatch, d
     return dispatch, speakers
 
 
-async def ask(dispatch: Dispatch) -> tuple[int, str, int] | RequestError:
+async def ask(
+    dispatch: Dispatch, wasted: list[Waste] | None = None, call: Call = CALL
+) -> tuple[int, str, int] | RequestError:
     tiers = [tier.name for tier in dispatch.config.tiers]
+    told = (wasted if wasted is not None else []).append
     try:
-        answer = await dispatch.send(CALL, tiers, deadline=time.monotonic() + 5)
+        answer = await dispatch.send(call, tiers, deadline=time.monotonic() + 5, wasted=told)
     except RequestError as refused:
         return refused
     pieces = [piece async for piece in answer.chunks]
@@ -120,9 +126,13 @@ def test_a_healthy_providers_answer_reaches_the_client(tiers: list[list[list[str
     async def run() -> None:
         hedge = {"hedge_after_seconds": 0.002} if hedged else {}
         dispatch, speakers = dispatch_of(tiers, first_byte_seconds=0.02, **hedge)
-        got = await ask(dispatch)
+        wasted: list[Waste] = []
+        got = await ask(dispatch, wasted)
         calls = sum(s.asked for s in speakers.values())
         assert calls <= ATTEMPTS
+        answered = not isinstance(got, RequestError)
+        assert len(wasted) <= calls - answered
+        assert all(waste.usd > 0 for waste in wasted)
         if len(speakers) <= ATTEMPTS and any(s.script[0] == "ok" for s in speakers.values()):
             assert not isinstance(got, RequestError)
             assert got[0] == 200
@@ -192,3 +202,84 @@ def test_of_two_that_answer_at_once_one_is_let_go_of() -> None:
         assert dispatch.flying == 0
 
     asyncio.run(run())
+
+
+# --- what calls cost whose answers nobody got: 10 input tokens, at 1 US dollar a million of the first one
+
+TOLD = [b'{"choices": [], "usage": {"prompt_tokens": 12, ', b'"completion_tokens": 30}}']
+LIKELY = 10 + 256  # tokens: the input, and an answer of the usual length
+
+
+async def waste_of(first: str, *, stream: bool = False, **retry: Any) -> list[Waste]:
+    """What is thrown away where the first provider does this, and the second answers."""
+    dispatch, _ = dispatch_of([[[first], ["a stream" if stream else "ok"]]], **retry)
+    wasted: list[Waste] = []
+    call = replace(CALL, stream=stream)
+    assert not isinstance(await ask(dispatch, wasted, call), RequestError)
+    return wasted
+
+
+@pytest.mark.parametrize("first", ["500", "429", "401", "404", "redirect", "refuses", "500 as a stream"])
+def test_who_fails_before_an_answer_begins_is_paid_nothing(first: str) -> None:
+    assert asyncio.run(waste_of(first)) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "tokens"),
+    [("cut", 10), ("cut late", 10), ("stalls after its head", 10), ("stalls", LIKELY)],
+)
+def test_an_answer_that_breaks_off_is_paid_by_estimate(first: str, tokens: int) -> None:
+    wasted = asyncio.run(waste_of(first, first_byte_seconds=0.02))
+    assert wasted == [Waste("tier0", "0-0", pytest.approx(tokens * 1e-6), estimated=True)]
+
+
+def test_a_stream_that_was_waited_for_in_vain_costs_what_it_read() -> None:
+    wasted = asyncio.run(waste_of("stalls", stream=True, first_byte_seconds=0.02))
+    assert wasted == [Waste("tier0", "0-0", pytest.approx(10e-6), estimated=True)]
+
+
+def test_the_loser_of_a_hedge_is_paid_by_estimate_and_once() -> None:
+    wasted = asyncio.run(waste_of("stalls", hedge_after_seconds=0.002))
+    assert wasted == [Waste("tier0", "0-0", pytest.approx(LIKELY * 1e-6), estimated=True)]
+
+
+def test_a_loser_that_told_its_tokens_is_paid_for_them() -> None:
+    async def run() -> list[Waste]:
+        dispatch, speakers = dispatch_of([[["ok"], ["ok"]]], hedge_after_seconds=0.001)
+        both, wasted = asyncio.Event(), list[Waste]()
+
+        async def together(ask_it: Any, call: Call) -> Any:
+            reply = await ask_it(call)
+            reply.pieces = TOLD[::-1]
+            if all(s.asked for s in speakers.values()):
+                both.set()
+            await both.wait()
+            return reply
+
+        for speaker in speakers.values():
+            speaker.ask = partial(together, speaker.ask)  # type: ignore[method-assign]
+        deadline = time.monotonic() + 5
+        answer = await dispatch.send(CALL, ["tier0"], deadline=deadline, wasted=wasted.append)
+        answer.close()
+        assert len(wasted) == 1
+        assert wasted[0].provider != answer.provider.name
+        return wasted
+
+    (waste,) = asyncio.run(run())
+    price = 1e-6 if waste.provider == "0-0" else 2e-6
+    assert (waste.usd, waste.estimated) == (pytest.approx(12 * price + 30e-6), False)
+
+
+def test_a_client_that_leaves_before_its_answer_has_cost_something() -> None:
+    async def run(**retry: Any) -> list[Waste]:
+        dispatch, _ = dispatch_of([[["stalls"], ["stalls"]]], **retry)
+        wasted: list[Waste] = []
+        asking = asyncio.create_task(ask(dispatch, wasted))
+        await asyncio.sleep(0.02)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        return wasted
+
+    assert [waste.provider for waste in asyncio.run(run())] == ["0-0"]
+    both = asyncio.run(run(hedge_after_seconds=0.001))
+    assert sorted(waste.provider for waste in both) == ["0-0", "0-1"]

@@ -1,11 +1,11 @@
 """Outcomes that clients tell: read strictly, and only for requests of their own tenant."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.accounts import Entry

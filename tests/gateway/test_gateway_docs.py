@@ -17,6 +17,7 @@ from router_model.serving.gateway.config.cache import Caches, ExactCache, Semant
 from router_model.serving.gateway.config.capacity import Capacity
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.config.key import Key
 from router_model.serving.gateway.config.latency import Latency
 from router_model.serving.gateway.config.limits import Limits
@@ -24,6 +25,7 @@ from router_model.serving.gateway.config.listen import Listen
 from router_model.serving.gateway.config.part import Part
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.config.retry import Retry
+from router_model.serving.gateway.config.sessions import Sessions
 from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.config.traffic import Traffic
 from router_model.serving.gateway.openapi import DOCUMENT, HEADERS
@@ -44,7 +46,9 @@ SECTIONS: dict[str, type[Part]] = {
     "`cache.semantic`": SemanticCache,
     "`keys[]`": Key,
     "`budgets[]`": Budget,
+    "`guarantee`": GuaranteeConfig,
     "`traffic`": Traffic,
+    "`sessions`": Sessions,
 }
 
 

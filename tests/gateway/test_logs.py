@@ -4,12 +4,12 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.keys import Caller, fresh_key
@@ -76,7 +76,7 @@ def test_an_error_stands_on_the_line_with_its_traceback_and_without_secrets(stre
         "('x-api-key', 'abc.tail9876')",
         "api_key=abc.tail9876",
         "Incorrect API key provided: sk-abcd-tail9876",
-        f"key {fresh_key()[0]}tail9876",
+        pytest.param(f"key {fresh_key()[0]}tail9876", id="a fresh key"),
     ],
 )
 @pytest.mark.parametrize("as_json", [True, False])

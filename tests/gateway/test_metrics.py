@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from router_model.serving.gateway.keys import OPEN
 from router_model.serving.gateway.metrics import FAMILIES, Metrics
 from router_model.serving.gateway.siblings import Siblings
 from router_model.serving.gateway.usage import Usage
+from router_model.serving.gateway.waste import Waste
 
 ENTRY = Entry(
     request_id="r1", time=1.0, caller=OPEN, endpoint="chat", tier="small", provider="near", model="m",
-    status=200, usage=Usage(100, 20, cached=30), cost_usd=0.25, strongest_usd=1.0, wasted_usd=0.05,
+    status=200, usage=Usage(100, 20, cached=30), cost_usd=0.25, strongest_usd=1.0,
+    wasted=(Waste("large", "far", 0.05, estimated=True),),
     seconds=0.03, first_byte_seconds=0.02, stream=True,
 )  # fmt: skip
 
@@ -43,7 +46,10 @@ def test_an_entry_is_counted_in_all_families_that_tell_of_one() -> None:
     labels = {"endpoint": "chat", "tier": "small", "provider": "near", "status": "200", "cache": ""}
     assert value(text, "router_requests_total", **labels) == 2
     assert value(text, "router_tokens_total", tier="small", kind="cached") == 60
-    assert value(text, "router_paid_usd_total", tier="small", tenant="default") == pytest.approx(0.6)
+    assert value(text, "router_paid_usd_total", tier="small", tenant="default") == pytest.approx(0.5)
+    assert value(text, "router_paid_usd_total", tier="large", tenant="default") == pytest.approx(0.1)
+    wasted = {"tier": "large", "provider": "far", "estimated": "true"}
+    assert value(text, "router_wasted_usd_total", **wasted) == pytest.approx(0.1)
     assert value(text, "router_saved_usd", tenant="default") == pytest.approx(1.4)
     assert value(text, "router_request_seconds_bucket", tier="small", le="0.025") == 0
     assert value(text, "router_request_seconds_bucket", tier="small", le="0.05") == 2
@@ -110,6 +116,24 @@ def test_a_snapshot_that_is_none_changes_nothing(snapshot: Any) -> None:
     metrics = Metrics()
     metrics.count("refused_total", "a")
     assert metrics.text([snapshot]) == metrics.text()
+
+
+def test_a_snapshot_that_cannot_be_read_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.text([[["refused_total", ["a"], ["1"]]], metrics.snapshot()])
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "`float`" in caplog.text
+
+
+def test_a_number_without_end_does_not_break_the_page() -> None:
+    metrics = Metrics()
+    for tier, number in (("a", math.inf), ("b", -math.inf), ("c", math.nan)):
+        metrics.set("in_flight", tier, to=number)
+    text = metrics.text()
+    assert value(text, "router_in_flight", tier="a") == math.inf
+    assert value(text, "router_in_flight", tier="b") == -math.inf
+    assert math.isnan(value(text, "router_in_flight", tier="c"))
 
 
 def test_two_workers_see_each_other_through_a_folder_and_a_dead_one_stays(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router_model.data.ingest import ingest
 from router_model.data.privacy.redaction import redact
@@ -255,7 +255,7 @@ def test_several_workers_write_side_by_side(tmp_path: Path) -> None:
 
 CHILD = """
 import sys, time
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 import json
 from router_model.serving.gateway.accounts import Entry

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -55,3 +56,37 @@ def test_an_equal_request_is_answered_from_the_cache_and_what_it_spared_is_count
     total = json.loads(sent(served, "/v1/accounts")[1])["total"]
     assert (total["requests"], total["cached"]) == (2, 1)
     assert total["spared_by_cache_usd"] == pytest.approx(total["paid_usd"]) != 0
+
+
+def provider(name: str, model: Pretend, usd: float) -> dict[str, Any]:
+    prices = {"input_usd_per_million": usd, "output_usd_per_million": 2 * usd}
+    return {"name": name, "base_url": model.base_url, "model": "m", **prices}
+
+
+def test_a_call_that_was_paid_and_thrown_away_stands_in_accounts_metrics_and_the_budget(
+    serve: Callable[..., Any],
+) -> None:
+    torn, sound = Pretend(Behaviour(cut_after=1)), Pretend(Behaviour(chunks=10))
+    start(torn, sound)
+    served = serve(
+        {
+            "tiers": [
+                {"name": "small", "providers": [provider("torn", torn, 1.0), provider("sound", sound, 2.0)]}
+            ],
+            "budgets": [{"tenant": "default", "usd": 1.0}],
+            "listen": {"port": 0},
+        }
+    )
+    headers, _ = sent(served, "/v1/chat/completions", ASK)
+    assert (headers["x-router-provider"], torn.requests) == ("sound", 1)
+    found = json.loads(sent(served, "/v1/accounts")[1])
+    total, lost = found["total"], found["by_provider"]["torn"]
+    assert 0 < lost["wasted_usd"] == lost["paid_usd"] == lost["wasted_estimated_usd"] == total["wasted_usd"]
+    assert lost["requests"] == 0
+    cost = float(headers["x-router-cost-usd"])
+    assert total["paid_usd"] == pytest.approx(cost + total["wasted_usd"], abs=1e-9)
+    text = sent(served, "/metrics")[1].decode()
+    (wasted,) = re.findall(r'wasted_usd_total\{tier="small",provider="torn",estimated="true"\} (\S+)', text)
+    assert float(wasted) == pytest.approx(total["wasted_usd"])
+    (share,) = re.findall(r"budget_spent_share\{.*\} (\S+)", text)
+    assert float(share) == pytest.approx(total["paid_usd"], abs=1e-9)

@@ -26,7 +26,7 @@ from router_model.training.evaluation.judge import Evaluation, Judged, judge
 from router_model.training.evaluation.leaks import LeakVerdict, OnLeaks, without_leaks
 from router_model.training.evaluation.points import measure_points
 from router_model.training.evaluation.report import write_report
-from router_model.training.evaluation.subset import on_tiers
+from router_model.training.evaluation.subset import on_tiers, own_cost
 from router_model.training.prepare import read_all
 
 Floats = NDArray[np.float64]
@@ -94,8 +94,8 @@ def evaluate(
     labels = label(records, ladder, config.bar, config.margin)
     rows = np.flatnonzero(labels.complete)
     known, labels = [records[row] for row in rows], labels.take(rows)
-    said = router.route_prompts([record.prompt for record in known]).sufficiency
-    probabilities = said[:, columns].astype(np.float64)
+    said = router.route_prompts([record.prompt for record in known])
+    probabilities = said.sufficiency[:, columns].astype(np.float64)
     judged = Judged.by_curve(
         manifest.relative_cost,
         manifest.curve,
@@ -103,6 +103,7 @@ def evaluate(
         labels,
         group(known),
         [record.prompt.text for record in known],
+        own_cost(said, manifest, columns),
     )
     evaluation = judge(judged, ladder, config.resamples, config.confidence, config.seed)
     others = {"difficulty": _difficulty(probabilities), "length": _length(known, len(ladder))}
@@ -162,7 +163,9 @@ def _report(
     bootstrap = Bootstrap(judged.groups, config.resamples, config.confidence, config.seed)
     findings = Findings.of_artifact(
         manifest=manifest,
-        curve=measure_points(policy, manifest.curve, judged.probabilities, judged.labels, bootstrap),
+        curve=measure_points(
+            policy, manifest.curve, judged.probabilities, judged.labels, bootstrap, judged.own_cost
+        ),
         records=records,
         judged=judged,
         evaluation=evaluation,

@@ -81,7 +81,9 @@ class Findings:
             curve=curve,
             records=records,
             judged=judged,
-            chosen=policy.choose_batch(judged.probabilities.astype(np.float32), policy.default, texts),
+            chosen=policy.choose_batch(
+                judged.probabilities.astype(np.float32), policy.default, texts, judged.own_cost
+            ),
             evaluation=evaluation,
             rows_are=rows_are,
             resamples=resamples,

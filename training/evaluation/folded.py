@@ -110,7 +110,7 @@ def _judge_fold(
     encoder: Encoder,
     done: StageDone | None,
 ) -> Judged:
-    built = build(prepared.take(rest), ladder, config, encoder, stage_done=done)
+    built = build(prepared.take(rest), ladder, config, encoder, stage_done=done, with_lengths=False)
     return Judged.by_curve(
         built.relative_cost,
         built.curve.points,

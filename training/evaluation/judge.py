@@ -45,6 +45,7 @@ class Judged:
         labels: of the rows.
         groups: int64 [N].
         relative_cost: float64 [K], mean cost of each tier over the strongest's, as the policy holds it.
+        own_cost: float64 [N, K], relative costs expected of each prompt, where the policy weighs these.
     """
 
     probabilities: Floats
@@ -54,6 +55,7 @@ class Judged:
     labels: Labels
     groups: NDArray[np.int64]
     relative_cost: Floats
+    own_cost: Floats | None = None
 
     @classmethod
     def by_curve(
@@ -64,11 +66,13 @@ class Judged:
         labels: Labels,
         groups: NDArray[np.int64],
         texts: Sequence[str],
+        own_cost: Floats | None = None,
     ) -> "Judged":
         """The choices of the policy that a curve makes."""
         policy = Policy(relative_cost, curve, DIALS[0])
         points = [policy.point(**{dial: value}) for dial, value in DIALS]
-        chosen = [policy.choose_batch(probabilities.astype(np.float32), point, texts) for point in points]
+        said = probabilities.astype(np.float32)  # as the graph gives them
+        chosen = [policy.choose_batch(said, point, texts, own_cost) for point in points]
         by_router = np.array([point.rule == "router" for point in points])
         return cls(
             probabilities,
@@ -78,6 +82,7 @@ class Judged:
             labels,
             groups,
             np.array(relative_cost, np.float64),
+            own_cost,
         )
 
 

@@ -22,6 +22,7 @@ def measure_points(
     probabilities: Floats,
     labels: Labels,
     bootstrap: Bootstrap,
+    own_cost: Floats | None = None,
 ) -> list[OperatingPoint]:
     """The points of ``curve`` with the shares, quality and cost that they give here, and intervals.
 
@@ -30,6 +31,7 @@ def measure_points(
         probabilities: float64 [N, K].
         labels: of the rows; every tier is known.
         bootstrap: over the rows' groups.
+        own_cost: float64 [N, K], relative costs of each prompt, where the policy weighs these.
     """
     tiers, points = labels.outcomes.shape[1], len(curve)
     values = np.empty((len(probabilities), 2 * points + 2))  # quality, cost, and the strongest tier's
@@ -38,7 +40,7 @@ def measure_points(
     for column, point in enumerate(curve):
         each = np.array([point.shares])  # [1, K], the same for all rows where the guard decides
         if point.rule == "router":
-            chosen = policy.choose_batch(probabilities.astype(np.float32), point, ())
+            chosen = policy.choose_batch(probabilities.astype(np.float32), point, (), own_cost)
             each = np.eye(tiers)[chosen]  # [N, K]
         shares[column] = each.mean(axis=0)
         values[:, column] = (labels.outcomes * each).sum(axis=1)

@@ -18,6 +18,7 @@ from router_model.serving.gateway.config.budget import Budget
 from router_model.serving.gateway.config.cache import Caches
 from router_model.serving.gateway.config.capacity import Capacity
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.config.key import Key
 from router_model.serving.gateway.config.latency import Latency
 from router_model.serving.gateway.config.limits import Limits
@@ -26,6 +27,7 @@ from router_model.serving.gateway.config.part import Part, Variable
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.config.retry import Retry
 from router_model.serving.gateway.config.secret import Secret
+from router_model.serving.gateway.config.sessions import Sessions
 from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.config.traffic import Traffic
 from router_model.settings import parse_settings
@@ -43,6 +45,7 @@ class GatewayConfig(Part, frozen=True):
         tiers: cheapest first, each a tier of the router's ladder by its name.
         redis_url_env: the environment variable of the URL of the Redis that replicas share.
         keys: none means that whoever reaches the port may use it.
+        sessions: none means that each turn of a conversation is routed by itself.
         allow_real_models: whether a client may name a provider's model and so bypass the router.
         metrics_open: whether /metrics asks for no key.
         json_logs: whether logs are JSON, a line each.
@@ -64,7 +67,9 @@ class GatewayConfig(Part, frozen=True):
     redis_url_env: Variable | None = None
     keys: tuple[Key, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    guarantee: GuaranteeConfig = GuaranteeConfig()
     traffic: Traffic | None = None
+    sessions: Sessions | None = None
     allow_real_models: bool = True
     metrics_open: bool = False
     json_logs: bool = True
@@ -143,7 +148,8 @@ class GatewayConfig(Part, frozen=True):
         named = {
             provider.name: provider.api_key_env for _, provider in self.providers() if provider.api_key_env
         }
-        wanted = {*named.values(), *([self.redis_url_env] if self.redis_url_env else [])}
+        others = (self.redis_url_env, self.sessions.secret_env if self.sessions else None)
+        wanted = {*named.values(), *(name for name in others if name)}
         if missing := sorted(name for name in wanted if not environ.get(name, "").strip()):
             raise GatewayConfigError(
                 f"not in the environment, but named in the file: {', '.join(missing)}; set them"
@@ -153,6 +159,11 @@ class GatewayConfig(Part, frozen=True):
                 f"{', '.join(broken)}: give printable ASCII without spaces, as keys have"
             )
         return {name: Secret(environ[variable].strip()) for name, variable in named.items()}
+
+    def session_secret(self, environ: Mapping[str, str]) -> bytes:
+        """What seals the tokens of conversations, or nothing where the file names none."""
+        name = self.sessions.secret_env if self.sessions else None
+        return environ[name].strip().encode() if name else b""
 
     def redis_url(self, environ: Mapping[str, str]) -> str | None:
         """The URL of the shared Redis, or None where the file names none; ``secrets`` has checked it."""

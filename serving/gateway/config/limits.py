@@ -18,6 +18,7 @@ class Limits(Part, frozen=True):
             answer for as long is let go.
         request_seconds: until the whole answer has gone.
         stop_seconds: that a graceful stop gives to streams.
+        connections: of clients, open at once, per worker.
     """
 
     body_bytes: Count = 16 << 20
@@ -27,3 +28,4 @@ class Limits(Part, frozen=True):
     receive_seconds: Seconds = 30.0
     request_seconds: Seconds = 600.0
     stop_seconds: Seconds = 30.0
+    connections: Count = 4096

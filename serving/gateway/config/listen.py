@@ -15,6 +15,7 @@ class Listen(Part, frozen=True):
         workers: processes.
         backlog: connections that the kernel holds.
         origins: of web pages that may call it (CORS); none unless told.
+        busy_polling_ms: that a worker looks for more after bytes came or went, before it sleeps.
     """
 
     host: Name = "127.0.0.1"
@@ -22,3 +23,4 @@ class Listen(Part, frozen=True):
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     backlog: Count = 2048
     origins: tuple[str, ...] = ()
+    busy_polling_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0

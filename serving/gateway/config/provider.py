@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from router_model.serving.gateway.config.part import Count, Name, Part, Usd, Variable
+from router_model.serving.gateway.config.part import Count, Name, Part, Seconds, Usd, Variable
 
 Ability = Literal["tools", "images", "json_schema"]
 Shape = Literal["openai", "anthropic", "litellm"]
@@ -24,6 +24,8 @@ class Provider(Part, frozen=True):
         input_usd_per_million, output_usd_per_million: US dollars per million tokens.
         cached_input_usd_per_million, written_input_usd_per_million: of input tokens read from and written to
             the provider's prompt cache; none means the plain input price.
+        prompt_cache_seconds: that a prompt stays in that cache after it was read last.
+        prompt_cache_tokens: of the shortest prompt that it takes.
         context_tokens: input and output together; a longer request goes elsewhere.
         abilities: what it takes beyond text; a request that needs another goes elsewhere.
         requests_per_minute, tokens_per_minute: its limits, of all workers together; none means no limit.
@@ -45,6 +47,8 @@ class Provider(Part, frozen=True):
     output_usd_per_million: Usd | None = None
     cached_input_usd_per_million: Usd | None = None
     written_input_usd_per_million: Usd | None = None
+    prompt_cache_seconds: Seconds = 300.0
+    prompt_cache_tokens: Count = 1024
     context_tokens: Count = 128_000
     abilities: tuple[Ability, ...] = ()
     requests_per_minute: Count | None = None

@@ -1,0 +1,136 @@
+"""Forged certificates in artifacts whose seal is valid, and forged states of a monitor in Redis."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router_model.artifact import Artifact, Manifest, resealed, seal
+from router_model.errors import ArtifactError
+from router_model.policy.certificate import Certificate, Claim
+from router_model.policy.curve import OperatingPoint
+from router_model.router import Router
+from router_model.serving.gateway.config.guarantee import GuaranteeConfig
+from router_model.serving.gateway.guarantee import Guarantee
+
+CERTIFICATE = Certificate(
+    point=OperatingPoint("certified", 0.02, "router", 0.1, (0.4, 0.3, 0.3), 0.99, 0.4),
+    max_loss=0.02,
+    relative=False,
+    confidence=0.95,
+    loss=0.011,
+    test="hedged-bet",
+    data="ab" * 32,
+    rows=3000,
+    groups=2900,
+    leaks="none",
+    date="2026-11-28",
+    claims=(Claim("outcome", 0.6, 0.7, 0.4), Claim("length", 0.4, 0.5, 0.1)),
+    claims_error=0.01,
+    lengths=(3, 11),
+)
+FORGERIES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "a certificate that is a list": lambda m: m.__setitem__("certificate", [1]),
+    "a certificate that is a word": lambda m: m.__setitem__("certificate", "trust me"),
+    "a certificate of nothing": lambda m: m.__setitem__("certificate", {}),
+    "no point": lambda m: m["certificate"].pop("point"),
+    "a point of another dial": lambda m: m["certificate"]["point"].__setitem__("dial", "quality"),
+    "a point of another bound": lambda m: m["certificate"]["point"].__setitem__("value", 0.5),
+    "a penalty below nothing": lambda m: m["certificate"]["point"].__setitem__("penalty", -1),
+    "shares of two tiers": lambda m: m["certificate"]["point"].__setitem__("shares", [0.5, 0.5]),
+    "a bound beyond floating point": lambda m: m["certificate"].__setitem__("max_loss", 10**400),
+    "a confidence that is no number": lambda m: m["certificate"].__setitem__("confidence", "all of it"),
+    "an escape in a note": lambda m: m["certificate"].__setitem__("leaks", "none\x1b[2J"),
+    "a claim of everything": lambda m: m["certificate"]["claims"].append({"statistic": "all"}),
+    "a claim beyond floating point": lambda m: m["certificate"]["claims"][0].__setitem__("high", 10**400),
+    "a certified point on the curve": lambda m: m["curve"][0].__setitem__("dial", "certified"),
+}
+
+
+@pytest.fixture(scope="module")
+def certified() -> Artifact:
+    """The router that ships, with a certificate."""
+    shipped = Artifact.parse(files("router_model").joinpath("default.onnx").read_bytes())
+    return Artifact.parse(resealed(shipped, replace(shipped.manifest, certificate=CERTIFICATE)))
+
+
+def forged(artifact: Artifact, text: str) -> bytes:
+    class Forged(Manifest):
+        def to_json(self) -> str:
+            return text
+
+    return seal(b"", Forged(**vars(artifact.manifest)))
+
+
+def test_a_certificate_goes_into_an_artifact_and_out_again(certified: Artifact) -> None:
+    router = Router(certified)
+    assert certified.manifest.certificate == CERTIFICATE
+    assert router.policy.default == CERTIFICATE.point
+    taken_off = Artifact.parse(resealed(certified, replace(certified.manifest, certificate=None)))
+    assert taken_off.content == Router.default().artifact.content or taken_off.manifest.certificate is None
+
+
+def test_an_artifact_from_before_certificates_loads(certified: Artifact) -> None:
+    value = json.loads(certified.manifest.to_json())
+    del value["certificate"]
+    assert Manifest.from_json(json.dumps(value)).certificate is None
+
+
+@pytest.mark.parametrize("name", list(FORGERIES))
+def test_a_forged_certificate_under_a_valid_seal_is_refused(name: str, certified: Artifact) -> None:
+    value = json.loads(certified.manifest.to_json())
+    FORGERIES[name](value)
+    with pytest.raises(ArtifactError, match=r"^forged\.onnx: "):
+        Artifact.parse(forged(certified, json.dumps(value)), "forged.onnx")
+
+
+def test_any_value_replaced_in_a_certificate_is_harmless_or_refused(certified: Artifact) -> None:
+    value, chance, refused = json.loads(certified.manifest.to_json()), random.Random(0), 0
+    for _ in range(60):
+        changed = value | {"certificate": replaced(value["certificate"], chance)}
+        try:
+            Manifest.from_json(json.dumps(changed))
+        except ArtifactError:
+            refused += 1
+    assert 30 < refused <= 60
+
+
+def replaced(value: Any, chance: random.Random) -> Any:
+    """A copy of a JSON value with one of its leaves or branches replaced."""
+    if isinstance(value, dict | list) and value and chance.random() < 0.9:
+        copy = value.copy()
+        key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
+        copy[key] = replaced(value[key], chance)
+        return copy
+    return chance.choice([None, True, -1, 0, 10**400, 1.5, float("nan"), "x", "\ud800", [], {}, [[]], [{}]])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"{}", b"\xff", b'{"items":1,"idle":1e999,"stakes":[]}', b'{"items":-1,"idle":1,"stakes":[1]}',
+     b'{"items":9,"idle":-1,"stakes":[0.1]}', b'{"items":9,"idle":1,"stakes":[0.1]}', b"[" * 100_000],
+)  # fmt: skip
+def test_a_state_in_redis_that_is_none_is_not_taken(told: bytes) -> None:
+    guarantee = Guarantee(CERTIFICATE, GuaranteeConfig(), ("small", "medium", "large"))
+    assert guarantee._newest(told) is guarantee.monitor
+
+
+@pytest.mark.parametrize("told", [b"", b"{", b"\xff", b"[" * 100_000, b'{"certificate":1,"reason":2}'])
+def test_a_revocation_that_cannot_be_read_counts_as_one(told: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.revoked"
+    path.write_bytes(told)
+    guarantee = Guarantee(CERTIFICATE, GuaranteeConfig(), ("small", "medium", "large"), path=path)
+
+    async def opened() -> None:
+        await guarantee.open()
+        await guarantee.close()
+
+    asyncio.run(opened())
+    assert guarantee.reason.startswith("gateway.revoked cannot be read")
+    assert guarantee.rule is not None

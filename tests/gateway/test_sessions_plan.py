@@ -1,0 +1,111 @@
+"""Plans within a conversation: what a floor allows, whatever a dial, a budget or a draw says."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router_model import Router
+from router_model.policy.session import InputPrice, Outlook, Session, Terms
+from router_model.serving.gateway.call import Call, read_call
+from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.plan import Planner
+from router_model.serving.gateway.sessions.sessions import Conversation
+
+TIERS = ("small", "medium", "large")
+WORDS = frozenset(TIERS)
+SOME = st.sets(st.sampled_from(TIERS), min_size=1).map(lambda names: [t for t in TIERS if t in names])
+usd = st.floats(0, 1e-4)
+PRICE = st.builds(InputPrice, usd, usd, usd)
+
+
+def call(model: str = "auto", text: str = "Prove Zorn's lemma.") -> Call:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return read_call("chat", msgspec.json.encode(body), {}, Limits())
+
+
+def conversation(session: Session, prices: list[InputPrice], **more: Any) -> Conversation:
+    terms = Terms(prices, Outlook())
+    return Conversation("c", b"k", None, session, terms, 0.01, 5000, 10.0, **{"tool_loop": False, **more})
+
+
+def on(tier: int, *, fails: bool = False) -> Session:
+    free = Terms([InputPrice(0.0, 0.0, 0.0)] * 3, Outlook())
+    session = Session.begun(3).after(tier, (0.5, 0.6, 0.7), free, tokens=4000, at=0.0)
+    return session.failed() if fails else session
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Router:
+    return Router.default()
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    able=SOME,
+    lowered=st.floats(0, 1) | st.just(1.0),
+    tier=st.integers(0, 2),
+    prices=st.lists(PRICE, min_size=3, max_size=3),
+    word=st.sampled_from(["auto", "auto:quality=1", "auto:budget=0.01"]),
+    explore=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 1000),
+)
+def test_a_tool_loop_never_goes_down_to_a_tier_that_is_able(
+    shipped: Router,
+    able: list[str],
+    lowered: float,
+    tier: int,
+    prices: Any,
+    word: str,
+    explore: float,
+    seed: int,
+) -> None:
+    planner = Planner(shipped, WORDS, Dial(), explore, draw=random.Random(seed))
+    plan = planner.plan(call(word), able, lowered, conversation(on(tier), prices, tool_loop=True))
+    at_least = [name for name in able if TIERS.index(name) >= tier] or able[-1:]
+    assert plan.tier in at_least
+    assert list(plan.tiers) == able[able.index(plan.tier) :]
+
+
+def test_a_draw_is_among_the_tiers_that_the_conversation_may_go_to(shipped: Router) -> None:
+    planner = Planner(shipped, WORDS, Dial(), 0.5, draw=random.Random(7))
+    prices = [InputPrice(1e-6, 1e-6, 1e-6)] * 3
+    waiting = conversation(on(1), prices, tool_loop=True)
+    plans = [planner.plan(call("auto:budget=0.01"), TIERS, conversation=waiting) for _ in range(2000)]
+    told = {plan.tier: plan.propensity for plan in plans}
+    assert told == {"medium": 0.75, "large": 0.25}
+    for tier, count in Counter(plan.tier for plan in plans).items():
+        assert count / 2000 == pytest.approx(told[tier], abs=0.04)
+
+
+def test_a_failed_turn_goes_up_unless_the_budget_is_used_up(shipped: Router) -> None:
+    planner, prices = Planner(shipped, WORDS, Dial()), [InputPrice(1e-6, 1e-6, 1e-6)] * 3
+    failed = conversation(on(0, fails=True), prices)
+    tiers = [planner.plan(call("auto:budget=0.01"), TIERS, low, failed).tier for low in (0.0, 0.9, 1.0)]
+    assert tiers == ["medium", "medium", "small"]
+
+
+def test_fixed_shares_do_not_move_a_conversation(shipped: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = shipped.policy.point(0.9)
+    mix = replace(point, rule="fixed", shares=(0.5, 0.5, 0.0))
+    monkeypatch.setattr(shipped.policy, "point", lambda quality=None, budget=None: mix)
+    planner, prices = Planner(shipped, WORDS, Dial()), [InputPrice(1e-6, 1e-6, 1e-6)] * 3
+    texts = [f"question {number}" for number in range(20)]
+
+    def tiers(session: Session) -> set[str]:
+        return {
+            planner.plan(
+                call("auto:quality=0.9", text), TIERS, conversation=conversation(session, prices)
+            ).tier
+            for text in texts
+        }
+
+    assert tiers(Session.begun(3)) == {"small", "medium"}
+    assert tiers(on(1)) == {"medium"}
+    assert tiers(on(2)) == {"small", "medium"}  # which has no share
