@@ -25,7 +25,9 @@ from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder, Tier
+from router_model.lengths import Lengths
 from router_model.prompt import read
+from router_model.session import Session
 from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS, Curve, Measured, measure_curve
 from router_model.training.expected import Doubt, Expected
@@ -130,8 +132,8 @@ def adapt(
     columns: list[Column] = [
         posteriors[place].readout if tier is None else tier for place, tier in enumerate(known)
     ]
-    graph = graft(router.content, columns)
     lengths = _lengths(router.manifest, ladder, known, records)
+    graph = graft(router.content, columns, lengths)
     probabilities = read_by(graph, encoded).sufficiency  # [N, L]
     rows = _some(len(records), config.seed)
     doubts = [
@@ -157,6 +159,8 @@ def adapt(
         output_tokens=lengths,
         curve=curve.points,
         guard=guard,
+        certificate=None,
+        lengths=_told_lengths(router, graph, known, lengths),
         probes=_probes(graph, router),
         data=router.manifest.data | {"adapted": [*router.manifest.data.get("adapted", []), note]},
     )
@@ -314,6 +318,25 @@ def _without_measurements(manifest: Manifest) -> Manifest:
     """What was measured of the ladder before is not true of another."""
     kept = {key: manifest.metrics[key] for key in ("epochs",) if key in manifest.metrics}
     return dataclasses.replace(manifest, metrics=kept, calibration={"method": "readout"})
+
+
+def _told_lengths(
+    router: Artifact, graph: bytes, known: Sequence[int | None], lengths: Sequence[float]
+) -> Lengths | None:
+    """What is told of each prompt's lengths: of known tiers as before, of a new one its mean."""
+    told = router.manifest.lengths
+    if told is None:
+        return None
+    session = Session(graph)
+    encoded = encode_for(router, [read(text) for text, _ in router.manifest.probes])
+    rows = [
+        session.sufficiency_and_lengths(*encoded.inputs(np.array([row])))[1][0] for row in range(len(encoded))
+    ]
+    return Lengths(
+        offset=tuple(lengths[k] if tier is None else told.offset[tier] for k, tier in enumerate(known)),
+        scale=tuple(0.0 if tier is None else told.scale[tier] for tier in known),
+        probes=tuple(tuple(row.tolist()) for row in rows),
+    )
 
 
 def _probes(graph: bytes, router: Artifact) -> tuple[tuple[str, tuple[float, ...]], ...]:
