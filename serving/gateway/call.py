@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,12 +10,10 @@ from router_model.errors import RequestError
 from router_model.serving.gateway.asked import Asked
 from router_model.serving.gateway.body import filled, parse, rename
 from router_model.serving.gateway.config.limits import Limits
-from router_model.serving.gateway.config.provider import Ability
+from router_model.serving.gateway.config.provider import Ability, Endpoint
 from router_model.serving.gateway.size import Size
 
 __all__ = ["Asked", "Call", "Endpoint", "read_call"]
-
-Endpoint = Literal["chat", "completions", "responses", "embeddings", "messages"]
 
 # Those that mean something to an upstream and nothing about the client's own key or connection.
 UPWARD_HEADERS = frozenset(

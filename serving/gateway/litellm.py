@@ -6,7 +6,7 @@ What the client gets is what the package makes of the answer: here no byte is pa
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -59,7 +59,7 @@ class LiteLLM:
     def __init__(self, provider: Provider, secret: str | None, retry: Retry) -> None:
         self._package = package()
         self._name = provider.name
-        self._body: Mapping[str, Mapping[str, Any]] = provider.body
+        self._body = provider.body
         self._settings: dict[str, Any] = {
             "model": provider.model,
             "api_base": provider.base_url.rstrip("/"),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 from yarl import URL
@@ -126,7 +126,7 @@ class Http:
         self._base = URL(base)
         self._urls = {endpoint: URL(base + path) for endpoint, path in PATHS.items()}
         self._headers = _headers(provider, secret)
-        self._body: Mapping[str, Mapping[str, Any]] = provider.body
+        self._body = provider.body
 
     async def ask(self, call: Call) -> Reply:
         """Send the call; see `Speaker`."""

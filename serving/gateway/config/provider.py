@@ -8,7 +8,7 @@ from router_model.serving.gateway.config.part import Count, Name, Part, Seconds,
 
 Ability = Literal["tools", "images", "json_schema"]
 Shape = Literal["openai", "anthropic", "litellm"]
-Settable = Literal["chat", "completions", "responses", "messages"]
+Endpoint = Literal["chat", "completions", "responses", "embeddings", "messages"]
 
 
 class Provider(Part, frozen=True):
@@ -56,5 +56,5 @@ class Provider(Part, frozen=True):
     weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     region: Name | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    body: dict[Settable, dict[str, Any]] = field(default_factory=dict)
+    body: dict[Endpoint, dict[str, Any]] = field(default_factory=dict)
     warm_connections: Annotated[int, Meta(ge=0, le=1024)] = 1
