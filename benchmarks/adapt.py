@@ -40,7 +40,7 @@ from router_model.data.split import folds, holdout
 from router_model.ladder import Ladder, Tier
 from router_model.policy.curve import Policy
 from router_model.router import Router
-from router_model.training.adapt import FEW, adapt, level
+from router_model.training.adapt import FEW, adapt
 from router_model.training.calibrate import calibrate
 from router_model.training.config import TrainConfig
 from router_model.training.curve import Measured, measure_curve
@@ -50,6 +50,7 @@ from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.metrics import GapRecovery
 from router_model.training.fit import fit, predict
 from router_model.training.frozen import Reading, read_by
+from router_model.training.place import level
 from router_model.training.prepare import Prepared, prepare, read_all
 from router_model.training.readout import Prior, infer, logit, probability
 from router_model.training.suggest import suggest

@@ -14,8 +14,9 @@ from router_model.data.records import Record, parse_record
 from router_model.errors import ConfigError, DataError, LadderError
 from router_model.ladder import Ladder, Tier
 from router_model.router import Router
-from router_model.training.adapt import adapt, suggested, with_model
+from router_model.training.adapt import adapt, suggested
 from router_model.training.config import TrainConfig
+from router_model.training.place import with_model
 
 NEW = Tier("better", ("model-n",), 1.0, 4.0)
 QUICK = TrainConfig(resamples=200)

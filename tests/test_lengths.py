@@ -11,17 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model.artifact import Artifact
-from router_model.ladder import Ladder
+from router_model.data.records import parse_record
+from router_model.ladder import Ladder, Tier
 from router_model.lengths import Weights
 from router_model.policy.rule import Priced
 from router_model.prompt import read
 from router_model.router import Router
+from router_model.training.adapt import adapt
 from router_model.training.build import weights_of
 from router_model.training.config import TrainConfig
 from router_model.training.curve import Measured
 from router_model.training.evaluation.bootstrap import Bootstrap
 from router_model.training.evaluation.evaluate import evaluate
 from router_model.training.lengths import MIN_ROWS, Line, fit_head, line
+from router_model.training.place import with_model
 from router_model.training.train import train
 from router_model.training.weighing import weighing
 from tests.conftest import EASY, HARD, MIDDLE, TIERS, make_rows, write_rows
@@ -292,3 +295,20 @@ def test_a_prompt_and_its_answer_are_each_priced_once(router: Router) -> None:
     usd = tier.cost_usd(read(text).characters / 4, answer)
     found = router.route_batch([text]).expected_cost_at(np.array([k]))[0]
     assert found == pytest.approx(usd, rel=1e-5)
+
+
+def test_an_adapted_router_tells_lengths_of_the_tiers_that_it_knew(
+    router: Router, ladder: Ladder, tmp_path: Path
+) -> None:
+    rows = told(80, seed=5)
+    for row in rows:
+        row["outcomes"]["new"], row["output_tokens"] = 1.0, {"new": 700.0}
+    records = [parse_record(row, "here") for row in rows]
+    wider = with_model(ladder, Tier("new", ("new",), 1.0, 1.0))
+    adapt(router.artifact, wider, records, [], tmp_path / "router.onnx", TrainConfig(resamples=200))
+    after = Router.load(tmp_path / "router.onnx")
+    before, now = router.route("hello").output_tokens, after.route("hello").output_tokens
+    assert before is not None
+    assert now is not None
+    assert now["new"] == pytest.approx(700)
+    assert [now[name] for name in ladder.names] == pytest.approx([before[name] for name in ladder.names])

@@ -23,14 +23,17 @@ from router_model.artifact import Artifact, Manifest, seal, write
 from router_model.data.groups import group
 from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
-from router_model.errors import ConfigError, DataError, LadderError
+from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder, Tier
+from router_model.lengths import Lengths
 from router_model.prompt import read
+from router_model.session import Session
 from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS, Curve, Measured, measure_curve
 from router_model.training.expected import Doubt, Expected
 from router_model.training.frozen import encode_for, read_by
 from router_model.training.graft import Column, graft, known_logits
+from router_model.training.place import known_tiers, level
 from router_model.training.prepare import data_fingerprint
 from router_model.training.readout import Floats, Posterior, Prior, infer
 from router_model.training.suggest import suggest
@@ -87,19 +90,6 @@ class Adapted:
     assumed: tuple[str, ...]
 
 
-def with_model(ladder: Ladder, tier: Tier, replace: str | None = None) -> Ladder:
-    """The ladder with a tier more, where its price puts it, or in the place of the one named ``replace``.
-
-    Raises:
-        LadderError: no tier is named so, the tier's name or model is in the ladder, or there are too many.
-    """
-    if replace is not None:
-        place = ladder.index(replace)
-        return Ladder((*ladder.tiers[:place], tier, *ladder.tiers[place + 1 :]))
-    cheaper = sum(other.cost_usd(1, 1) <= tier.cost_usd(1, 1) for other in ladder.tiers)
-    return Ladder((*ladder.tiers[:cheaper], tier, *ladder.tiers[cheaper:]))
-
-
 def adapt(
     router: Artifact,
     ladder: Ladder,
@@ -125,7 +115,7 @@ def adapt(
     """
     config, out = config or TrainConfig(), Path(out)
     _check_place(out)
-    known = _known(router.manifest.ladder, ladder)
+    known = known_tiers(router.manifest.ladder, ladder)
     records = _joined(outcomes, prompts)
     targets = _targets(records, ladder, known, config.bar)
     if len(records) < MIN_ROWS:
@@ -142,8 +132,8 @@ def adapt(
     columns: list[Column] = [
         posteriors[place].readout if tier is None else tier for place, tier in enumerate(known)
     ]
-    graph = graft(router.content, columns)
     lengths = _lengths(router.manifest, ladder, known, records)
+    graph = graft(router.content, columns, lengths)
     probabilities = read_by(graph, encoded).sufficiency  # [N, L]
     rows = _some(len(records), config.seed)
     doubts = [
@@ -169,6 +159,8 @@ def adapt(
         output_tokens=lengths,
         curve=curve.points,
         guard=guard,
+        certificate=None,
+        lengths=_told_lengths(router, graph, known, lengths),
         probes=_probes(graph, router),
         data=router.manifest.data | {"adapted": [*router.manifest.data.get("adapted", []), note]},
     )
@@ -205,41 +197,11 @@ def suggested(router: Artifact, prompts: Sequence[Record], count: int) -> list[R
     return [records[row] for row in rows.tolist()]
 
 
-def level(levels: Floats, known: Sequence[int | None], place: int) -> float | None:
-    """Mean logit to expect of a tier by its price: the mean of its neighbours', or that of its only one.
-
-    Args:
-        levels: mean logits of the known tiers [K].
-        known: of each tier of the ladder its position among them, or None [L].
-        place: of the tier in the ladder.
-    """
-    below = [levels[tier] for tier in known[:place] if tier is not None]
-    above = [levels[tier] for tier in known[place + 1 :] if tier is not None]
-    beside = [*below[-1:], *above[:1]]
-    return float(np.mean(beside)) if beside else None
-
-
 def _check_place(out: Path) -> None:
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: {out.parent} is not a folder; make it first")
     if out.is_dir():
         raise ConfigError(f"--out {out}: is a folder; give the name of a file")
-
-
-def _known(before: Ladder, ladder: Ladder) -> list[int | None]:
-    """Of each tier of ``ladder`` the one before that it shares a model with, or None: [L]."""
-    known: list[int | None] = []
-    for tier in ladder.tiers:
-        shared = {before.index_of_model(model) for model in tier.models} - {None}
-        if len(shared) > 1:
-            raise LadderError(f"tier {tier.name!r} joins models of several tiers; give it those of one")
-        known.append(shared.pop() if shared else None)
-    kept = [tier for tier in known if tier is not None]
-    if len(set(kept)) < len(kept):
-        raise LadderError(
-            "two tiers of the ladder hold models of one of the router's; leave them in one tier"
-        )
-    return known
 
 
 def _joined(outcomes: Sequence[Record], prompts: Sequence[Record]) -> list[Record]:
@@ -356,6 +318,25 @@ def _without_measurements(manifest: Manifest) -> Manifest:
     """What was measured of the ladder before is not true of another."""
     kept = {key: manifest.metrics[key] for key in ("epochs",) if key in manifest.metrics}
     return dataclasses.replace(manifest, metrics=kept, calibration={"method": "readout"})
+
+
+def _told_lengths(
+    router: Artifact, graph: bytes, known: Sequence[int | None], lengths: Sequence[float]
+) -> Lengths | None:
+    """What is told of each prompt's lengths: of known tiers as before, of a new one its mean."""
+    told = router.manifest.lengths
+    if told is None:
+        return None
+    session = Session(graph)
+    encoded = encode_for(router, [read(text) for text, _ in router.manifest.probes])
+    rows = [
+        session.sufficiency_and_lengths(*encoded.inputs(np.array([row])))[1][0] for row in range(len(encoded))
+    ]
+    return Lengths(
+        offset=tuple(lengths[k] if tier is None else told.offset[tier] for k, tier in enumerate(known)),
+        scale=tuple(0.0 if tier is None else told.scale[tier] for tier in known),
+        probes=tuple(tuple(row.tolist()) for row in rows),
+    )
 
 
 def _probes(graph: bytes, router: Artifact) -> tuple[tuple[str, tuple[float, ...]], ...]:

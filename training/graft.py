@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from router_model.errors import ExportError, one_line
 from router_model.training.frozen import Reading
+from router_model.training.lengths_graph import LENGTH_COLUMNS
 from router_model.training.readout import SATURATED, Floats, Readout, logit
 
 Column = int | Readout  # a tier that the graph has, by its position, or a new one
@@ -30,8 +31,13 @@ class _Head:
     bias: onnx.TensorProto
 
 
-def graft(content: bytes, columns: Sequence[Column]) -> bytes:
+def graft(content: bytes, columns: Sequence[Column], lengths: Sequence[float]) -> bytes:
     """The graph with ``columns`` as its tiers, without metadata.
+
+    Args:
+        content: an artifact, or its graph.
+        columns: L of them.
+        lengths: mean answer of each, in tokens [L]; it counts where the column is new.
 
     Raises:
         ExportError: ``content`` is no graph of a router.
@@ -44,8 +50,10 @@ def graft(content: bytes, columns: Sequence[Column]) -> bytes:
             _widen(head, columns)
         else:
             _append(model.graph, columns)
-        sufficiency = next(value for value in model.graph.output if value.name == "sufficiency")
-        sufficiency.type.tensor_type.shape.dim[1].dim_value = len(columns)
+        _keep_lengths(model.graph, columns, lengths)
+        for value in model.graph.output:
+            if value.name != "embedding":
+                value.type.tensor_type.shape.dim[1].dim_value = len(columns)
         onnx.checker.check_model(model)
         return bytes(model.SerializeToString())
     except (KeyError, ValueError, StopIteration, IndexError, onnx.checker.ValidationError) as error:
@@ -93,6 +101,21 @@ def _widen(head: _Head, columns: Sequence[Column]) -> None:
             wider[:, place], more[place] = weight[:, column], bias[column]
     _store(head.weight, wider)
     _store(head.bias, more)
+
+
+def _keep_lengths(graph: onnx.GraphProto, columns: Sequence[Column], lengths: Sequence[float]) -> None:
+    """The head of answers' lengths, where there is one, gives known tiers' as it did, new ones' as told."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for name in LENGTH_COLUMNS:
+        if name in stored:
+            values = numpy_helper.to_array(stored[name]).astype(np.float64)  # [..., K]
+            given = np.zeros((*values.shape[:-1], len(columns)))
+            for place, column in enumerate(columns):
+                if not isinstance(column, Readout):
+                    given[..., place] = values[..., column]
+                elif values.ndim == 1:
+                    given[place] = lengths[place]
+            _store(stored[name], given)
 
 
 def _store(tensor: onnx.TensorProto, values: NDArray[np.float64]) -> None:

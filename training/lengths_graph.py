@@ -17,6 +17,7 @@ from router_model.training.lengths import LengthHead
 
 TOLERANCE = 1e-3  # of a length, between numpy's float32 and ONNX Runtime's
 CHECKED_ROWS = 200
+LENGTH_COLUMNS = ("length_head", "length_head_bias")  # of which the last axis is the tiers
 
 
 def with_lengths(graph: bytes, head: LengthHead, encoded: Encoded) -> bytes:

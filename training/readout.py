@@ -37,7 +37,7 @@ LEAST_SLOPE_VARIANCE = 0.04  # known tiers are few, and may be alike by chance
 FREEDOMS = (0.0, 0.25, 1.0)  # multiples of the variances that leave-one-out weighs
 STEPS, STEP, ENOUGH = 100, 3.0, 1e-10  # of Newton's method, the most that a logit moves in one, and the least
 TINY = 1e-12
-SATURATED = 1e-6  # probabilities are read within it of 0 and 1
+SATURATED = 1e-4  # probabilities are read within it of 0 and 1: nearer, float32 rounds their logits
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Posterior:
 
 
 def logit(sufficiency: Floats) -> Floats:
-    """Logits of probabilities, of which those at 0 and 1 are taken as a millionth away."""
+    """Logits of probabilities, of which those nearer to 0 or 1 than 0.0001 are taken as that far away."""
     inside = np.clip(sufficiency, SATURATED, 1 - SATURATED)
     logits: Floats = np.log(inside / (1 - inside))
     return logits

@@ -80,8 +80,8 @@ def adapt(
     from router_model.ladder import Ladder, Tier
     from router_model.router import Router
     from router_model.training.adapt import adapt as run
-    from router_model.training.adapt import with_model
     from router_model.training.config import TrainConfig
+    from router_model.training.place import with_model
 
     config = TrainConfig(bar=bar, seed=seed, resamples=resamples)
     artifact = Router.load(router_path).artifact

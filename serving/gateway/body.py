@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ MAX_VALUES = 1 << 20  # one of 2 bytes can cost 60 of memory once it is parsed
 SPACE = re.compile(r"[ \t\n\r]*")
 VALUE = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")')
 KEY = b'"model"'
+LENGTHS = frozenset(("max_completion_tokens", "max_tokens", "max_output_tokens"))
 ESCAPED_LETTER = b"\\u006"  # as all letters of the key are escaped, if they are
 
 decode = msgspec.json.Decoder().decode
@@ -100,6 +102,23 @@ def rename(raw: bytes, model: str) -> bytes:
         pieces += [text[end:start], value.decode()]
         end = stop
     return "".join((*pieces, text[end:])).encode()
+
+
+def filled(raw: bytes, body: Mapping[str, Any], fields: Mapping[str, Any]) -> bytes:
+    """``raw`` with ``fields`` at its top level, before what it holds, whose bytes stay as they came.
+
+    Where ``body``, which is ``raw`` parsed, has one of them itself, it is written anew without it. Of two
+    bounds on the length of an answer the lesser holds.
+    """
+    if fields.keys().isdisjoint(body):
+        start = raw.index(b"{") + 1
+        return b"".join((raw[:start], json.dumps(fields).encode()[1:-1], b",", raw[start:]))
+    lesser = {
+        key: min(body[key], value)
+        for key, value in fields.items()
+        if key in LENGTHS and body.get(key).__class__ is int and body[key] > 0
+    }
+    return json.dumps({**body, **fields, **lesser}, separators=(",", ":")).encode()
 
 
 def _models(text: str) -> list[tuple[int, int]]:

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
 from router_model.errors import RequestError
 from router_model.serving.gateway.asked import Asked
-from router_model.serving.gateway.body import parse, rename
+from router_model.serving.gateway.body import filled, parse, rename
 from router_model.serving.gateway.config.limits import Limits
-from router_model.serving.gateway.config.provider import Ability
+from router_model.serving.gateway.config.provider import Ability, Endpoint
 from router_model.serving.gateway.size import Size
 
 __all__ = ["Asked", "Call", "Endpoint", "read_call"]
-
-Endpoint = Literal["chat", "completions", "responses", "embeddings", "messages"]
 
 # Those that mean something to an upstream and nothing about the client's own key or connection.
 UPWARD_HEADERS = frozenset(
@@ -50,6 +48,10 @@ class Call(Struct, frozen=True, gc=False):
     input_tokens: int
     output_tokens: int
     headers: Mapping[str, str] = {}
+
+    def filled(self, model: str, fields: Mapping[str, Any]) -> bytes:
+        """As ``renamed``, with ``fields`` in it (body.py)."""
+        return filled(rename(self.raw, model), {**self.body, "model": model}, fields)
 
     def renamed(self, model: str) -> bytes:
         """The body with ``model`` in the place of the asked one, all other bytes as they came.

@@ -1,5 +1,6 @@
 """What a gateway's file may not say as a whole, though each of its keys may be said."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,11 @@ from router_model.serving.gateway.term import lot_of, zone_of
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
 ORIGIN = re.compile(r"\*|https?://[a-z0-9.\[\]:-]+", re.IGNORECASE)
+# What is asked, how often and how it is answered, which the gateway has read before it picks a provider.
+OWN_FIELDS = frozenset(
+    "model messages input prompt system instructions tools functions stream stream_options n best_of".split()
+)
+MOST_BODY_BYTES = 4096
 # Those of one hop, of the body, and those that keys go in.
 OWN_HEADERS = frozenset(
     "authorization x-api-key cookie host connection content-length content-type transfer-encoding te trailer "
@@ -61,12 +67,28 @@ def _provider(provider: Provider) -> Iterator[str]:
             yield f"headers: {name!r} is set by the gateway; leave it out (keys go in api_key_env)"
         elif not HEADER_VALUE.fullmatch(value):
             yield f"headers.{name}: holds a line break or another character that no header may; leave it out"
+    yield from _body(provider)
     for name in _repeated(name.lower() for name in provider.headers):
         yield f"headers: {name!r} stands twice; name each once"
     try:
         prices_of(provider)
     except GatewayConfigError as error:
         yield f"prices: {error}"
+
+
+def _body(provider: Provider) -> Iterator[str]:
+    for endpoint, fields in provider.body.items():
+        if (endpoint == "messages") != (provider.shape == "anthropic"):
+            yield f"body.{endpoint}: is no endpoint of shape {provider.shape!r}; leave it out"
+        for name in sorted(OWN_FIELDS & fields.keys()):
+            yield f"body.{endpoint}.{name}: is the client's to say; leave it out"
+        try:
+            size = len(json.dumps(fields, allow_nan=False))
+        except (TypeError, ValueError):
+            yield f"body.{endpoint}: holds what is no JSON, such as a date or infinity; give text or numbers"
+            continue
+        if size > MOST_BODY_BYTES:
+            yield f"body.{endpoint}: has over {MOST_BODY_BYTES} bytes of JSON; set less"
 
 
 def _base_url(url: str) -> Iterator[str]:

@@ -59,6 +59,7 @@ class LiteLLM:
     def __init__(self, provider: Provider, secret: str | None, retry: Retry) -> None:
         self._package = package()
         self._name = provider.name
+        self._body = provider.body
         self._settings: dict[str, Any] = {
             "model": provider.model,
             "api_base": provider.base_url.rstrip("/"),
@@ -72,7 +73,7 @@ class LiteLLM:
     async def ask(self, call: Call) -> Reply:
         """Send the call; see `Speaker`."""
         function = getattr(self._package, FUNCTIONS[call.endpoint])
-        body = {k: v for k, v in call.body.items() if k in FIELDS}
+        body = {k: v for k, v in call.body.items() if k in FIELDS} | {**self._body.get(call.endpoint, {})}
         try:
             answer = await function(**body, **self._settings)
         except Exception as e:

@@ -126,6 +126,7 @@ class Http:
         self._base = URL(base)
         self._urls = {endpoint: URL(base + path) for endpoint, path in PATHS.items()}
         self._headers = _headers(provider, secret)
+        self._body = provider.body
 
     async def ask(self, call: Call) -> Reply:
         """Send the call; see `Speaker`."""
@@ -133,7 +134,8 @@ class Http:
         headers = {**call.headers, **self._headers}
         if call.endpoint == "messages":
             headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
-        raw = call.renamed(self._model)
+        fields = self._body.get(call.endpoint)
+        raw = call.filled(self._model, fields) if fields else call.renamed(self._model)
         try:
             try:
                 return await self._post(url, headers, raw)

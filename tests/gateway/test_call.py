@@ -263,6 +263,37 @@ def test_a_name_is_written_as_json() -> None:
     assert json.loads(renamed) == {"model": 'a"b\\é'}
 
 
+# Fields of a provider's own
+
+
+@pytest.mark.parametrize(
+    ("raw", "filled"),
+    [
+        (b'{"model":"auto" , "x":1}', b'{"effort": "low","model":"m" , "x":1}'),
+        (
+            b' { "x":{"effort":"high"},"model":"auto"}',
+            b' {"effort": "low", "x":{"effort":"high"},"model":"m"}',
+        ),
+        (b'{"model":"auto","effort":"high"}', b'{"model":"m","effort":"low"}'),
+        (b'{"model":"auto","\\u0065ffort":"high"}', b'{"model":"m","effort":"low"}'),
+        (b'{"effort":1,"model":"auto","effort":2}', b'{"effort":"low","model":"m"}'),
+    ],
+)
+def test_a_provider_sets_fields_and_leaves_the_rest_as_it_came(raw: bytes, filled: bytes) -> None:
+    assert read(raw).filled("m", {"effort": "low"}) == filled
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(None, 500), (100, 100), (900, 500), (0, 500), ("many", 500)])
+def test_of_two_bounds_on_an_answer_the_lesser_goes_up(asked: Any, sent: int) -> None:
+    body = {"model": "auto"} if asked is None else {"model": "auto", "max_tokens": asked}
+    assert json.loads(read(body).filled("m", {"max_tokens": 500})) == {"model": "m", "max_tokens": sent}
+
+
+def test_half_a_surrogate_pair_is_passed_on_beside_a_field() -> None:
+    raw = b'{"model":"auto","effort":1,"x":"\\ud83d"}'
+    assert json.loads(read(raw).filled("m", {"effort": 2}))["x"] == "\ud83d"
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["model", '"model"', "\\", '"']
 )

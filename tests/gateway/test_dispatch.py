@@ -404,6 +404,24 @@ def test_a_client_that_leaves_ends_the_upstream_call() -> None:
     run(test)
 
 
+def test_one_model_at_two_efforts_is_two_tiers() -> None:
+    async def test() -> None:
+        async with Pretend(keep=9) as a:
+            low, high = (
+                provider(name, a.base_url, model="thinker", body={"chat": {"reasoning_effort": name}})
+                for name in ("low", "high")
+            )
+            async with opened(config({"quick": [low], "thorough": [high]})) as dispatch:
+                for tier, effort in (("quick", "low"), ("thorough", "high")):
+                    await ask(dispatch, tiers=(tier,))
+                    sent = json.loads(a.seen[-1].body)
+                    assert sent == call().body | {"model": "thinker", "reasoning_effort": effort}
+                await ask(dispatch, call("responses", input="hello"), tiers=("quick",))
+                assert "reasoning_effort" not in json.loads(a.seen[-1].body)
+
+    run(test)
+
+
 def test_bytes_pass_through_and_the_key_goes_to_its_provider_only() -> None:
     async def test() -> None:
         async with Pretend(keep=9) as a:

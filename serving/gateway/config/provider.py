@@ -1,6 +1,6 @@
 """A provider, one place that answers for a tier, as the file has it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
@@ -8,6 +8,7 @@ from router_model.serving.gateway.config.part import Count, Name, Part, Seconds,
 
 Ability = Literal["tools", "images", "json_schema"]
 Shape = Literal["openai", "anthropic", "litellm"]
+Endpoint = Literal["chat", "completions", "responses", "embeddings", "messages"]
 
 
 class Provider(Part, frozen=True):
@@ -31,6 +32,8 @@ class Provider(Part, frozen=True):
         weight: share of the traffic among equally cheap providers of a tier.
         region: told to those who ask for details, and nothing else.
         headers: sent with each request; not for secrets.
+        body: by endpoint, fields that each request's body gets, in the place of the client's own: how hard
+            the model is to think, or how long its answer may be.
         warm_connections: opened ahead and kept.
     """
 
@@ -53,4 +56,5 @@ class Provider(Part, frozen=True):
     weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     region: Name | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    body: dict[Endpoint, dict[str, Any]] = field(default_factory=dict)
     warm_connections: Annotated[int, Meta(ge=0, le=1024)] = 1
