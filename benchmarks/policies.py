@@ -51,9 +51,7 @@ def main() -> None:
         rule = session.rule(base, terms, tokens=TOKENS, at=30.0, tool_loop=False)
         return router.route(prompt, rule=rule)
 
-    rounds = [
-        [summary(laps(call, prompts))["p50"] for call in (plain, steered)] for _ in range(asked.rounds)
-    ]
+    rounds = [[summary(laps(call, prompts))["p50"] for call in (plain, steered)] for _ in range(asked.rounds)]
     added = statistics.median(after - before for before, after in rounds[1:])  # the first is to warm up
     print(
         json.dumps(

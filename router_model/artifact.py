@@ -44,6 +44,7 @@ MANIFEST_KEY, DIGEST_KEY = "router_model.manifest", "router_model.sha256"
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 CURE = "get the file again from where it was trained, or train the router again"
+USUAL_TOKENS = 250.0  # of a prompt, where the artifact does not tell
 SEAL_BYTES = len(metadata_entry(DIGEST_KEY, "0" * 64))
 
 
@@ -94,6 +95,13 @@ class Manifest:
     providers: tuple[str, ...] = (CPU,)
     certificate: Certificate | None = None
     lengths: Lengths | None = None
+
+    @property
+    def strongest_usd(self) -> float:
+        """US dollars that a call of the strongest tier costs, at the mean lengths of the training data."""
+        told = self.data.get("input_tokens")
+        tokens = float(told) if isinstance(told, int | float) and told > 0 else USUAL_TOKENS
+        return self.ladder.tiers[-1].cost_usd(tokens, self.output_tokens[-1])
 
     def policy(self) -> Policy:
         """The operating curve, to be looked up by dial."""

@@ -9,6 +9,7 @@ N: requests, K: tiers.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +19,18 @@ from router_model.data.formats.values import seconds as seconds_of
 from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
 from router_model.decision import Decisions
-from router_model.errors import DataError
+from router_model.errors import ConfigError, DataError
+from router_model.ladder import Ladder
 from router_model.policy.pace import Pace, Term
 from router_model.policy.rule import Priced, Rule
-from router_model.policy.session import Session, Terms
+from router_model.policy.session import InputPrice, Outlook, Session, Terms
+from router_model.policy.term import lot_of, term_at, zone_of
 from router_model.policy.traffic import Profile, Traffic
+from router_model.router import Router
 
 Tiers = NDArray[np.int64]
+MOST_TIMES, MOST_USD = 10.0, 1e12
+SAMPLE = 16  # one request in so many tells a pace of the demand, as in the gateway
 
 
 class Policy(Protocol):
@@ -71,7 +77,7 @@ class Paced:
         times = _times(requests)
         chosen, rows, pace = np.empty(len(times), np.int64), _rows(said), None
         usual = float(said.expected_cost_at(np.full(len(said), len(said.offers) - 1)).mean())
-        for row in np.argsort(times, kind="stable").tolist():
+        for number, row in enumerate(np.argsort(times, kind="stable").tolist()):
             at, (sufficiency, usd) = float(times[row]), rows[row]
             term = self.term_at(at)
             if pace is None:
@@ -79,6 +85,8 @@ class Paced:
                 pace = Pace.begun(term, traffic, strongest_usd=usual)
             elif at >= pace.plan.term.end:
                 pace = pace.renewed(term, at)
+            if number % SAMPLE == 0:
+                pace = pace.sampled(sufficiency, usd)
             chosen[row] = tier = pace.rule()(sufficiency, usd)
             pace = pace.after(usd[tier], at)
         return chosen
@@ -118,6 +126,82 @@ class InSessions:
 
     def __str__(self) -> str:
         return f"turns of conversations, {self.base}"
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What providers ask for prompts that they keep.
+
+    Attributes:
+        cached, written: price of an input token that is read from the cache, or written to it, as shares of
+            a plain one's, from 0 to 10.
+        seconds: for which a prompt is kept, 0 or more.
+    """
+
+    cached: float = 0.1
+    written: float = 1.25
+    seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ("cached", "written"):
+            if not 0 <= getattr(self, name) <= MOST_TIMES:
+                raise ConfigError(f"--{name} {getattr(self, name):g}: give a share from 0 to {MOST_TIMES:g}")
+        if not 0 <= self.seconds < float("inf"):
+            raise ConfigError(f"--cache-seconds {self.seconds:g}: give 0 or more")
+
+    def terms(self, ladder: Ladder) -> Terms:
+        """What turns cost at the ladder's prices."""
+        prices = [tier.input_usd_per_million * 1e-6 for tier in ladder.tiers]
+        return Terms(
+            [InputPrice(p, p * self.cached, p * self.written, self.seconds) for p in prices], Outlook()
+        )
+
+
+def policy_of(
+    router: Router,
+    *,
+    quality: float | None = None,
+    budget: float | None = None,
+    worth_usd: float | None = None,
+    usd: float | None = None,
+    per: str = "day",
+    zone: str = "UTC",
+    caches: Caches | None = None,
+) -> Policy | None:
+    """The policy of such wishes, or None where the operating curve decides.
+
+    Args:
+        quality, budget: a dial of the router, whose penalty conversations go by.
+        worth_usd: what an answer that suffices is worth, above 0.
+        usd: dollars to spend ``per`` day or month of ``zone``, or per so many requests, above 0.
+        caches: conversations stay on their tier, where given.
+
+    Raises:
+        ConfigError: wishes that exclude each other, or are out of range.
+    """
+    wishes = {"--quality": quality, "--budget": budget, "--worth-usd": worth_usd, "--usd": usd}
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} exclude each other; give one")
+    for name in ("--worth-usd", "--usd"):
+        value = wishes[name]
+        if value is not None and not 0 < value < MOST_USD:
+            raise ConfigError(f"{name} {value:g}: give US dollars above 0")
+    if usd is not None:
+        if caches is not None:
+            raise ConfigError("--usd and --sessions cannot be replayed together; give one")
+        if per not in ("day", "month") and lot_of(per) is None:
+            raise ConfigError(
+                f"--per {per!r:.40}: give day, month, or 100 requests or more, as 1000 requests"
+            )
+        if zone_of(zone) is None:
+            raise ConfigError(f"--zone {zone!r:.40}: no such time zone here; give a name, such as UTC")
+        return Paced(partial(term_at, usd, per, zone))
+    if caches is not None:
+        point = router.policy.point(quality, budget)
+        price = 1 / worth_usd if worth_usd else point.penalty / router.artifact.manifest.strongest_usd
+        return InSessions(Priced(price), caches.terms(router.ladder))
+    return ByRule(Priced(1 / worth_usd)) if worth_usd else None
 
 
 def _rows(said: Decisions) -> list[tuple[list[float], list[float]]]:

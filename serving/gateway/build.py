@@ -20,7 +20,7 @@ from router_model.serving.gateway.keys import Keys
 from router_model.serving.gateway.pace import Pacer
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.prices import Prices, prices_of
-from router_model.serving.gateway.pricing import Pricing, first_price, strongest_usd
+from router_model.serving.gateway.pricing import Pricing, first_price
 from router_model.serving.gateway.sessions.sessions import Sessions
 from router_model.serving.gateway.state import Lasting, Mark, State
 from router_model.serving.gateway.told import RedisShelf, Shelf
@@ -88,7 +88,9 @@ class _Parts:
                 dial=config.dial,
                 explore=config.traffic.explore if config.traffic else 0.0,
                 upwards=config.retry.upwards,
-                pricing=Pricing(strongest_usd(router), config.latency.usd_per_second, waits, pacer),
+                pricing=Pricing(
+                    router.artifact.manifest.strongest_usd, config.latency.usd_per_second, waits, pacer
+                ),
                 guarantee=guarantee,
             ),
             dispatch=dispatch,
@@ -153,7 +155,7 @@ class _Parts:
         path = self.lasting.spent and self.lasting.spent.with_suffix(".pace")
         return Pacer(
             config.dial,
-            strongest_usd=strongest_usd(self.router),
+            strongest_usd=self.router.artifact.manifest.strongest_usd,
             price=first_price(self.router),
             store=RedisShelf(redis) if redis else Shelf(path, lambda: self.lasting.others("pace")),
             workers=config.listen.workers,

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from router_model.policy.term import lot_of
 from router_model.router import Router
 from router_model.serving.gateway.build import load_router
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.prices import prices_of
-from router_model.serving.gateway.pricing import strongest_usd
-from router_model.serving.gateway.term import lot_of
 from router_model.table import columns
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -91,7 +90,7 @@ def dial(config: GatewayConfig, router: Router) -> str:
             return f"{told}; time has no price there, since quality has none"
     else:
         each = wish.per if lot_of(wish.per) else f"{wish.per} ({wish.zone})"
-        strongest = strongest_usd(router)
+        strongest = router.artifact.manifest.strongest_usd
         told = (
             f"{wish.usd:g} US dollars per {each}, paced by a price on cost; some {wish.usd / strongest:,.0f} "
             f"calls of {router.ladder.names[-1]!r} alone at {strongest:.2g} dollars each"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from router_model.errors import GatewayConfigError
+from router_model.policy.term import lot_of, zone_of
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.prices import prices_of
-from router_model.serving.gateway.term import lot_of, zone_of
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")

@@ -12,8 +12,8 @@ MODEL = {
     "type": "string",
     "minLength": 1,
     "maxLength": 256,
-    "description": "`auto`, `auto:quality=0.97`, `auto:budget=0.4`, `auto:certified`, `tier:NAME`, a provider "
-    "or a model.",
+    "description": "`auto`, `auto:quality=0.97`, `auto:budget=0.4`, `auto:certified`, `tier:NAME`, a "
+    "provider or a model.",
     "examples": ["auto"],
 }
 MESSAGES = {"description": "The conversation.", "type": "array", "minItems": 1, "items": {"type": "object"}}

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from router_model.policy.demand import Demand
-from router_model.policy.pace import Pace, Totals
+from router_model.policy.pace import Pace, Term, Totals
 from router_model.policy.rule import Priced, Rule
+from router_model.policy.term import midnight_before, term_at
 from router_model.policy.traffic import Profile, Traffic
 from router_model.serving.gateway.config.dial import Dial
-from router_model.serving.gateway.term import midnight_before, term_at
 from router_model.serving.gateway.told import Learnt, Store, Told
 
 TICK_SECONDS = 1.0  # between two looks at what the others did
@@ -53,9 +53,9 @@ class Pacer:
         self._known: dict[str, Told] = {}
         self._decisions = 0
         self._task: asyncio.Task[None] | None = None
-        term = term_at(dial, self._since)
+        term = _term(dial, self._since)
         profile = Profile.even(dial.requests_per_day) if dial.requests_per_day else Profile()
-        traffic = Traffic.begun(profile, midnight_before(dial, self._since), self._since)
+        traffic = Traffic.begun(profile, midnight_before(dial.zone, self._since), self._since)
         self.state = Pace.begun(term, traffic, strongest_usd=strongest_usd, price=price)
 
         if since is not None:
@@ -86,7 +86,7 @@ class Pacer:
         """Go on under another dial; what was spent stays spent, where the term is the same."""
         self._dial = dial
         now = self._clock()
-        term, plan = term_at(dial, now), self.state.plan
+        term, plan = _term(dial, now), self.state.plan
         if (term.start, term.end, term.lot) != (plan.term.start, plan.term.end, plan.term.lot):
             self._renew(now)
         else:
@@ -160,7 +160,7 @@ class Pacer:
             self._renew(now)
 
     def _renew(self, now: float) -> None:
-        self.state = self.state.renewed(term_at(self._dial, now), now)
+        self.state = self.state.renewed(_term(self._dial, now), now)
         self._known = {}
 
     def _learnt(self) -> Learnt:
@@ -193,3 +193,7 @@ class _Sampled:
 
     def __str__(self) -> str:
         return str(self.rule)
+
+
+def _term(dial: Dial, now: float) -> Term:
+    return term_at(dial.usd or 0.0, dial.per, dial.zone, now)

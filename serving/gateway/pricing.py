@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from router_model.serving.gateway.pace import Pacer
 
 NEARLY = 1 - 1e-9
-USUAL_TOKENS = 250.0  # of a prompt, where the artifact does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +50,6 @@ class Pricing:
         return self.pacer.watched(rule) if self.pacer else rule
 
 
-def strongest_usd(router: Router) -> float:
-    """US dollars that a call of the strongest tier costs, at the mean lengths of the router's rows."""
-    manifest = router.artifact.manifest
-    told = manifest.data.get("input_tokens")
-    tokens = float(told) if isinstance(told, int | float) and told > 0 else USUAL_TOKENS
-    return router.ladder.tiers[-1].cost_usd(tokens, manifest.output_tokens[-1])
-
-
 def first_price(router: Router) -> float:
     """The price that the router's own dial stands for, in quality per US dollar."""
-    return router.policy.default.penalty / strongest_usd(router)
+    return router.policy.default.penalty / router.artifact.manifest.strongest_usd

@@ -16,13 +16,13 @@ from redis.asyncio import Redis
 from router_model import Router
 from router_model.errors import GatewayConfigError
 from router_model.policy.pace import MOST_PRICE
+from router_model.policy.term import term_at
 from router_model.serving.gateway.check import check
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.pace import Pacer
 from router_model.serving.gateway.pretend import Behaviour, Pretend, start
 from router_model.serving.gateway.pricing import Pricing
-from router_model.serving.gateway.term import term_at
 from router_model.serving.gateway.told import RedisShelf, Shelf, Told
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC).timestamp()  # the day on which summer time begins in Berlin
@@ -48,7 +48,7 @@ def alone(path: Path | None = None) -> Shelf:
     ],
 )
 def test_terms_are_days_and_months_of_their_zone(per: str, zone: str, hours: int) -> None:
-    term = term_at(Dial(usd=2.0, per=per, zone=zone), NOON)
+    term = term_at(2.0, per, zone, NOON)
     assert term.end - term.start == hours * 3600
     assert term.start <= NOON < term.end
     assert term.lot == (500 if per == "500 requests" else None)
@@ -206,8 +206,8 @@ def test_two_workers_share_a_budget_in_redis_that_goes_away_and_comes_back_empty
 def test_what_stands_in_redis_and_is_none_is_passed_over(server: Any) -> None:
     async def work() -> None:
         client = Redis(port=server.port)
-        key = f"{{router-model:pace}}:{term_at(DAY, NOON).start:.0f}"
-        good = Told("other", 0.0, NOON, term_at(DAY, NOON).start, 1.0, 0.25, 10.0, 0.5)
+        key = f"{{router-model:pace}}:{term_at(DAY.usd, DAY.per, DAY.zone, NOON).start:.0f}"
+        good = Told("other", 0.0, NOON, term_at(DAY.usd, DAY.per, DAY.zone, NOON).start, 1.0, 0.25, 10.0, 0.5)
         bad = msgspec.to_builtins(good) | {"worker": "evil", "usd": -5.0}
         await client.hset(
             key, mapping={"a": b"\xff", "b": "[" * 5000, "c": json.dumps(bad), "d": msgspec.json.encode(good)}

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from router_model.policy.pace import Term
-from router_model.serving.gateway.config.dial import Dial
 
 LOT = re.compile(r"([1-9][0-9]{2,8}) requests")
 
@@ -24,22 +23,28 @@ def lot_of(per: str | None) -> float | None:
     return float(found[1]) if found else None
 
 
-def term_at(dial: Dial, now: float) -> Term:
-    """The term of a checked dial that ``now``, in seconds since 1970, is in; that of a lot is its day."""
-    midnight = _midnight(dial, now)
-    if dial.per == "month":
+def term_at(usd: float, per: str | None, zone: str, now: float) -> Term:
+    """The term that ``now``, in seconds since 1970, is in.
+
+    Args:
+        usd: US dollars to spend in it.
+        per: "day", "month" or so many requests, as ``lot_of`` reads; the term of a lot is its day.
+        zone: whose days and months they are, as ``zone_of`` reads.
+    """
+    midnight = _midnight(zone, now)
+    if per == "month":
         start = midnight.replace(day=1)
         end = (start + timedelta(days=32)).replace(day=1)
     else:
         start, end = midnight, midnight + timedelta(days=1)
-    return Term(dial.usd or 0.0, start.timestamp(), end.timestamp(), lot_of(dial.per))
+    return Term(usd, start.timestamp(), end.timestamp(), lot_of(per))
 
 
-def midnight_before(dial: Dial, now: float) -> float:
-    """When the day that ``now`` is in began, in the dial's zone."""
-    return _midnight(dial, now).timestamp()
+def midnight_before(zone: str, now: float) -> float:
+    """When the day that ``now`` is in began there."""
+    return _midnight(zone, now).timestamp()
 
 
-def _midnight(dial: Dial, now: float) -> datetime:
-    day = datetime.fromtimestamp(now, zone_of(dial.zone))
+def _midnight(zone: str, now: float) -> datetime:
+    day = datetime.fromtimestamp(now, zone_of(zone))
     return day.replace(hour=0, minute=0, second=0, microsecond=0)
