@@ -187,7 +187,8 @@ class Guarantee:
 
         for _ in range(TRIES):
             waiting = list(self._waiting)
-            async with redis.pipeline(transaction=True) as pipe:
+            pipeline: Any = redis.pipeline(transaction=True)
+            async with pipeline as pipe:
                 await pipe.watch(key)
                 monitor = self._newest(await pipe.get(key))
                 for item in waiting:
