@@ -2,9 +2,10 @@
 
 Beside the router's own head: each tier's mean and median, ridge regression of log lengths, and gradient
 boosting of the absolute error, both on the base encoder's embedding, the features and the tiers'
-probabilities. The boosting is no candidate, for it takes milliseconds a prompt: it says about what is possible.
+probabilities. The boosting is no candidate, for it takes milliseconds a prompt: it says about what is
+possible.
 
-With --ladder, the ladder's tiers, and cost at equal quality by prompts' own expected costs over that by mean
+With --ladder, the ladder's tiers, and the cost at equal quality by own expected costs over that by mean
 costs. Without, every model of the data with lengths is a tier, at made-up prices, and lengths alone are
 measured. Prints one JSON object.
 
@@ -91,7 +92,7 @@ def foretold(learner: Learner, inputs: Floats, lengths: Floats, fold_of: NDArray
 def errors(
     said: Floats, lengths: Floats, constants: dict[str, Floats], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Mean, median and root mean square of absolute errors per tier, and shares below each tier's constants."""
+    """Mean, median and root mean square of each tier's errors, and how far they are below the constants'."""
     known = ~np.isnan(lengths)
     off = np.where(known, np.abs(said - lengths), 0.0)  # [N, K]
     found: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from router_model.artifact import Artifact
+from router_model.artifact import Artifact, Manifest
 from router_model.decision import Decision
 
 PROMPT_COLUMNS = 56
@@ -50,6 +50,7 @@ def artifact(found: Artifact) -> str:
         f"fingerprint {str(manifest.data.get('fingerprint'))[:16]}",
         "default dial": f"quality={manifest.default_quality:g}",
         "guard": str(manifest.guard.get("message")),
+        **({"answers' lengths": _lengths(manifest)} if manifest.lengths else {}),
         "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
     }
     tiers = [["tier", "models", "USD per million in", "out", "relative cost"]] + [
@@ -78,6 +79,11 @@ def artifact(found: Artifact) -> str:
     width = max(map(len, facts))
     lines = "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in facts.items())
     return f"{lines}\n\n{columns(tiers)}\n\n{columns(curve)}"
+
+
+def _lengths(manifest: Manifest) -> str:
+    weighed = "each prompt's own cost" if manifest.lengths and manifest.lengths.weights else "mean costs"
+    return f"foretold; the operating curve weighs {weighed}"
 
 
 def shortened(text: str) -> str:
