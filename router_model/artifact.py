@@ -290,7 +290,8 @@ def _check_versions(value: dict[str, Any]) -> None:
     ours = {"format": FORMAT, "prompt_version": PROMPT_VERSION, "features_version": FEATURES_VERSION}
     for key, version in ours.items():
         found = _typed(value[key], int)
-        if found != version and (key, found) not in (("format", PLAIN), ("format", FRAMED)):
+        older = key == "format" and PLAIN <= found <= version
+        if found != version and not older:
             cure = "upgrade router-model" if found > version else "train the router again"
             raise ArtifactVersionError(f"{key} is {found}, this release reads {version}; {cure}")
     if tuple(value["features"]) != FEATURES:

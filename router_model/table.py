@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from router_model.artifact import Artifact
+from router_model.artifact import Artifact, Manifest
 from router_model.decision import Decision
 from router_model.ladder import Ladder
 from router_model.policy.certificate import Certificate
@@ -53,6 +53,7 @@ def artifact(found: Artifact) -> str:
         "default dial": "certified" if manifest.certificate else f"quality={manifest.default_quality:g}",
         **(_promise(manifest.certificate, manifest.ladder) if manifest.certificate else {}),
         "guard": str(manifest.guard.get("message")),
+        **({"answers' lengths": _lengths(manifest)} if manifest.lengths else {}),
         "versions": ", ".join(f"{name} {number}" for name, number in manifest.versions.items()),
     }
     tiers = [["tier", "models", "USD per million in", "out", "relative cost"]] + [
@@ -104,6 +105,11 @@ def _promise(found: Certificate, ladder: Ladder) -> dict[str, str]:
 def _facts(facts: dict[str, str]) -> str:
     width = max(map(len, facts))
     return "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in facts.items())
+
+
+def _lengths(manifest: Manifest) -> str:
+    weighed = "each prompt's own cost" if manifest.lengths and manifest.lengths.weights else "mean costs"
+    return f"foretold; the operating curve weighs {weighed}"
 
 
 def shortened(text: str) -> str:

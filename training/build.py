@@ -1,5 +1,6 @@
 """Fit, calibrate and measure: all of training but for the files."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from router_model.training.evaluation.judge import Judged
 from router_model.training.lengths import HeldOut, Line, held_out
 from router_model.training.prepare import Prepared
 from router_model.training.weighing import Weighing, weighing
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -97,6 +100,7 @@ def build(
         own_cost = expected_costs(prepared, ladder, lengths)[rows] / labels.cost_usd[:, -1].mean()
         bootstrap = Bootstrap(measured.groups, config.resamples, config.confidence, config.seed)
         verdict = weighing(measured, own_cost, bootstrap)
+        logger.info("cost at equal quality by own costs over that by mean costs: %s", verdict)
         if verdict.weighs:
             measured = replace(measured, own_cost=own_cost)
     curve = measure_curve(

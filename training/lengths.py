@@ -126,7 +126,13 @@ def held_out(
         "absolute_error_below_mean": _relative_gain(said["typical"], said["mean"], lengths, bootstrap),
         "absolute_error_below_median": gain,
     }
-    return HeldOut(typical, expected, line(typical, lengths), errors, better=gain["interval"][0] > 0)
+    better = gain["interval"][0] > 0
+    logger.info(
+        "absolute errors of answers' lengths over those of medians: %.1f %% less", 100 * gain["share"]
+    )
+    if not better:
+        logger.warning("prompts tell nothing of answers' lengths: each tier's mean prices its calls")
+    return HeldOut(typical, expected, line(typical, lengths), errors, better)
 
 
 @one_thread()

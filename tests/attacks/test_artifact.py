@@ -242,7 +242,7 @@ def test_a_forged_manifest_under_a_valid_seal_is_refused(name: str, artifact_pat
 
 @pytest.mark.parametrize("key", ["format", "prompt_version", "features_version"])
 def test_a_newer_version_is_refused_with_the_cure(key: str, artifact_path: Path) -> None:
-    content = resealed(Artifact.read(artifact_path), lambda m: m.__setitem__(key, m[key] + 2))
+    content = resealed(Artifact.read(artifact_path), lambda m: m.__setitem__(key, m[key] + 9))
     with pytest.raises(ArtifactVersionError, match="upgrade router-model"):
         Artifact.parse(content)
 
