@@ -40,6 +40,13 @@ EASY = "hello thanks weather capital recipe weekend colour spell name greet joke
 MIDDLE = "summarise table email plan compare rewrite extract schedule budget draft review outline".split()
 HARD = "prove theorem lemma deadlock integral manifold optimise invariant eigenvalue kernel".split()
 WORDS = 6000  # of the vocabulary, the most frequent of which come first
+# The command line, but for the further epochs that small data get.
+TOLD_EPOCHS = """
+from router_model.cli import main
+from router_model.training import crossfit, fit
+crossfit.planned_epochs = fit.planned_epochs = lambda rows, config: config.epochs
+main()
+"""
 FILLER = "please the for with about into from under near river market engine garden window paper".split()
 
 
@@ -140,6 +147,28 @@ def small_base() -> Base:
         log_weight=whole.log_weight[:WORDS],
         tokenizer_json=json.dumps(tokenizer),
     )
+
+
+@pytest.fixture(scope="session")
+def base_path(small_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file."""
+    path = tmp_path_factory.mktemp("base") / "base.npz"
+    small_base.write(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_command() -> list[str]:
+    """The command line as a process of its own, which trains for no more epochs than it is told."""
+    return [sys.executable, "-c", TOLD_EPOCHS]
+
+
+@pytest.fixture
+def told_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training in this process takes no more epochs than it is told."""
+    for place in ("fit", "crossfit"):
+        name = f"router_model.training.{place}.planned_epochs"
+        monkeypatch.setattr(name, lambda rows, config: config.epochs)
 
 
 @pytest.fixture(scope="session")

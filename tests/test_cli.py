@@ -1,6 +1,5 @@
 """The command line, as real processes: results, exit status, and one clear line for each wrong request."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,14 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from router_model.base import Base
 from router_model.cli import main
-from router_model.training.config import TrainConfig
-from router_model.training.evaluation import crossval
 
 Done = subprocess.CompletedProcess[str]
 TRAIN = ["--epochs", "4", "--batch-size", "32", "--resamples", "200"]
-WORDS = 6000  # of the vocabulary, the most frequent of which come first
 WITHOUT_TORCH = """
 import sys
 class Block:
@@ -39,30 +34,16 @@ def run(*arguments: str | Path, given: str | None = None, folder: Path | None = 
     return subprocess.run(command, capture_output=True, text=True, input=given, cwd=folder)
 
 
+def run_quickly(command: list[str], *arguments: str | Path) -> Done:
+    """As ``run``, by the ``quick_command``."""
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+
+
 def invoke(*arguments: str | Path) -> Done:
     """As ``run``, in this process, which has imported what takes seconds to import."""
     found = CliRunner().invoke(main, [*map(str, arguments)], prog_name="router-model")
     assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
     return Done(arguments, found.exit_code, found.stdout, found.stderr)
-
-
-@pytest.fixture(scope="module")
-def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base that ships, cut to its most frequent words and few columns, so that fitting takes seconds."""
-    whole = Base.default()
-    tokenizer = json.loads(whole.tokenizer_json)
-    vocabulary = tokenizer["model"]["vocab"]
-    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
-    small = dataclasses.replace(
-        whole,
-        table=whole.table[:WORDS, :32],
-        scale=whole.scale[:32],
-        log_weight=whole.log_weight[:WORDS],
-        tokenizer_json=json.dumps(tokenizer),
-    )
-    path = tmp_path_factory.mktemp("base") / "base.npz"
-    small.write(path)
-    return path
 
 
 def result(done: Done) -> Any:
@@ -82,12 +63,11 @@ def refusal(done: Done, status: int) -> str:
 
 
 def test_train_inspect_route_and_evaluate(
-    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
+    log_path: Path, ladder_path: Path, base_path: Path, quick_command: list[str], tmp_path: Path
 ) -> None:
-    out, report, quick = tmp_path / "router.onnx", tmp_path / "report", ["--base", base_path, *TRAIN]
-    trained = result(
-        run("train", log_path, "--ladder", ladder_path, "--out", out, "--report", report, "--json", *quick)
-    )
+    out, report = tmp_path / "router.onnx", tmp_path / "report"
+    asked = ["--ladder", ladder_path, "--base", base_path, "--out", out, "--report", report, "--json", *TRAIN]
+    trained = result(run_quickly(quick_command, "train", log_path, *asked))
     assert trained["bytes"] == out.stat().st_size
     page = (report / "index.html").read_text("utf-8")
     assert page.count("<svg") == 5
@@ -102,11 +82,11 @@ def test_train_inspect_route_and_evaluate(
 
 
 def test_crossval_writes_a_prediction_per_row(
-    log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
+    log_path: Path, ladder_path: Path, base_path: Path, quick_command: list[str], tmp_path: Path
 ) -> None:
     predictions = tmp_path / "predictions.jsonl"
     arguments = ["--folds", "2", "--predictions", predictions, "--base", base_path, "--json", *TRAIN]
-    found = result(run("crossval", log_path, "--ladder", ladder_path, *arguments))
+    found = result(run_quickly(quick_command, "crossval", log_path, "--ladder", ladder_path, *arguments))
     assert found["pairs"][0]["apgr"] > 0.6
     rows = [json.loads(line) for line in predictions.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [f"row-{number}" for number in range(400)]
@@ -115,18 +95,7 @@ def test_crossval_writes_a_prediction_per_row(
     assert {row["tier"] for row in rows} <= {"small", "medium", "large"}
 
 
-@pytest.fixture
-def quick_crossval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cross-validation in this process, of few steps."""
-    whole = crossval.crossval
-
-    def quickly(paths: Any, ladder: Any, count: int, config: TrainConfig, **rest: Any) -> Any:
-        return whole(paths, ladder, count, dataclasses.replace(config, min_steps=1), **rest)
-
-    monkeypatch.setattr(crossval, "crossval", quickly)
-
-
-@pytest.mark.usefixtures("quick_crossval")
+@pytest.mark.usefixtures("told_epochs")
 def test_crossval_names_the_tiers_that_it_drops_and_keeps_them_when_told(
     log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,7 +114,7 @@ def test_crossval_names_the_tiers_that_it_drops_and_keeps_them_when_told(
     assert [constant["tier"] for constant in kept["constants"]] == ["small", "medium", "large"]
 
 
-@pytest.mark.usefixtures("quick_crossval")
+@pytest.mark.usefixtures("told_epochs")
 def test_crossval_compares_with_baselines_and_runs_controls(
     log_path: Path, ladder_path: Path, base_path: Path, tmp_path: Path
 ) -> None:

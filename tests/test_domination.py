@@ -134,6 +134,7 @@ def test_training_drops_it_and_says_so_everywhere(
     assert again.rows == 241
 
 
+@pytest.mark.usefixtures("told_epochs")
 def test_the_flag_keeps_it(planted: Path, ladder_path: Path, tmp_path: Path) -> None:
     settings = ["--epochs", "2", "--batch-size", "64", "--resamples", "200", "--keep-dominated", "--json"]
     out = tmp_path / "r.onnx"

@@ -31,13 +31,6 @@ def unlabelled(path: Path, source: Path, labelled: int = 0) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def base_path(small_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("base") / "base.npz"
-    small_base.write(path)
-    return path
-
-
 def run(*words: Any) -> Any:
     return CliRunner().invoke(main, [*map(str, words)], prog_name="router-model")
 

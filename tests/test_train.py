@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,36 +30,18 @@ PROMPTS = [
     "日本語のテキスト",
 ]
 SETTINGS = ["--epochs", "8", "--batch-size", "16", "--resamples", "200"]
-WORDS = 6000  # of the vocabulary, the most frequent of which come first
 
 
 @pytest.fixture(scope="module")
-def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base that ships, cut to its most frequent words and few columns, so that fitting takes seconds."""
-    whole = Base.default()
-    tokenizer = json.loads(whole.tokenizer_json)
-    vocabulary = tokenizer["model"]["vocab"]
-    tokenizer["model"]["vocab"] = {word: place for word, place in vocabulary.items() if place < WORDS}
-    small = dataclasses.replace(
-        whole,
-        table=whole.table[:WORDS, :32],
-        scale=whole.scale[:32],
-        log_weight=whole.log_weight[:WORDS],
-        tokenizer_json=json.dumps(tokenizer),
-    )
-    path = tmp_path_factory.mktemp("base") / "base.npz"
-    small.write(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def command(log_path: Path, ladder_path: Path, base_path: Path) -> Callable[..., list[str]]:
+def command(
+    log_path: Path, ladder_path: Path, base_path: Path, quick_command: list[str]
+) -> Callable[..., list[str]]:
     """The command line that trains to a given file, with flags for all commands."""
 
     def words(out: Path, *flags: str) -> list[str]:
         files = ["--ladder", str(ladder_path), "--base", str(base_path), "--out", str(out)]
         rest = ["train", str(log_path), *files, "--json", *SETTINGS]
-        return [sys.executable, "-m", "router_model.cli", *flags, *rest]
+        return [*quick_command, *flags, *rest]
 
     return words
 
