@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model import Router
+from router_model.policy.rule import Priced
 from router_model.policy.session import InputPrice, Outlook, Session, Terms
 from router_model.serving.gateway.call import Call, read_call
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.guarantee import Instead
 from router_model.serving.gateway.plan import Planner
+from router_model.serving.gateway.pricing import Pricing
 from router_model.serving.gateway.sessions.sessions import Conversation
 
 TIERS = ("small", "medium", "large")
@@ -109,3 +113,32 @@ def test_fixed_shares_do_not_move_a_conversation(shipped: Router, monkeypatch: p
     assert tiers(Session.begun(3)) == {"small", "medium"}
     assert tiers(on(1)) == {"medium"}
     assert tiers(on(2)) == {"small", "medium"}  # which has no share
+
+
+def test_a_conversation_goes_by_the_price_that_dollars_have(shipped: Router) -> None:
+    prices = [InputPrice(1e-6, 1e-7, 1e-6)] * 3
+
+    def chosen(price: float, model: str = "auto") -> str:
+        pacer = SimpleNamespace(priced=lambda *_: Priced(price), watched=lambda rule: rule)
+        planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, 0.0, lambda: (), pacer))
+        return planner.plan(call(model), TIERS, conversation=conversation(on(2), prices)).tier
+
+    assert chosen(0.0) != "small"
+    assert chosen(1e9) == "small"
+    assert chosen(1e9, "auto:quality=1") != "small"
+
+
+def test_no_conversation_moves_what_is_certified_but_its_floor_does(
+    shipped: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = replace(shipped.policy.point(0.9), dial="certified", rule="router", penalty=1e9)
+    monkeypatch.setattr(shipped.policy, "default", point)
+    guarantee = SimpleNamespace(rule=None)
+    planner = Planner(shipped, WORDS, Dial(), guarantee=guarantee)
+    warm = [InputPrice(1e-3, 0.0, 1e-3)] * 3  # to stay would be worth a lot
+    stays = planner.plan(call(), TIERS, conversation=conversation(on(2), warm))
+    assert (stays.tier, stays.decision.point) == ("small", point)  # type: ignore[union-attr]
+    waits = planner.plan(call(), TIERS, conversation=conversation(on(2), warm, tool_loop=True))
+    assert waits.tier == "large"
+    guarantee.rule = Instead(2, "traffic has shifted")
+    assert planner.plan(call(), TIERS, conversation=conversation(on(0), warm)).tier == "large"
