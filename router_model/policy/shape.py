@@ -19,9 +19,10 @@ TOLD = 0.25  # standard deviation of the log of a day's requests, where somebody
 def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float, ...]:
     """Requests expected in each slot of a day [S], given those of the slots that were counted.
 
-    ``requests`` is how many the day is expected to bring in all; 0 where nobody knows.
+    ``requests`` is how many the day is expected to bring in all; less than 1 where nobody knows.
     """
     slots = len(counts)
+    requests = requests if requests >= 1 else 0.0  # of less than one nothing follows
     seen = [(slot, log(count + 0.5)) for slot, count in enumerate(counts) if count is not None]
     if not seen:
         return ((requests or 1.0) / slots,) * slots
