@@ -19,6 +19,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from router_model.base import Base
 from router_model.ladder import Ladder
@@ -27,6 +28,10 @@ from router_model.training.config import TrainConfig
 from router_model.training.encoders.static import Static
 from router_model.training.train import Trained
 from router_model.training.train import train as run_training
+
+# No test is of a time: one that others hold up is not wrong.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parent.parent
 DATASETS = Path(os.environ.get("ROUTER_MODEL_DATASETS", REPOSITORY.parent / "shared" / "datasets"))
