@@ -9,6 +9,7 @@ from router_model.serving.gateway.cache.frame import framed, unframed
 from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.store import Clock
 from router_model.serving.gateway.config.cache import ExactCache
+from router_model.serving.gateway.rest import Rest
 
 try:
     from redis.asyncio import BlockingConnectionPool, Redis
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 PREFIX = b"router-model:answer:1:"
 GET_SECONDS = 0.01
 PUT_SECONDS = 1.0  # nobody waits for it
-FAILURES = 3  # in a row, after which Redis is left alone
-REST_SECONDS = 1.0  # until one request tries it again
 WAITING_BYTES = 16 << 20  # of answers on their way to Redis; beyond it they are not kept
 CONNECTIONS = 64
 
@@ -72,14 +71,13 @@ class Shared:
         self._seconds = seconds
         self._milliseconds = max(1, round(1000 * config.ttl_seconds))
         self._most_bytes = 2 * config.entry_bytes  # a frame has lengths beside the answer
-        self._failures = 0
-        self._rests_until = 0.0
+        self._rest = Rest(clock)
         self._waiting_bytes = 0
         self._writes: set[asyncio.Task[None]] = set()
 
     async def get(self, key: bytes) -> Kept | None:
         """The answer of that name, if Redis has it, says so in time, and it is one."""
-        if not self._awake():
+        if not self._rest.over():
             return None
         try:
             async with asyncio.timeout(self._seconds):
@@ -87,14 +85,14 @@ class Shared:
         except (RedisError, OSError) as error:  # TimeoutError among them
             self._failed(error)
             return None
-        self._failures = 0
+        self._rest.answered()
         return unframed(key, raw) if isinstance(raw, bytes) and len(raw) <= self._most_bytes else None
 
     def put(self, key: bytes, kept: Kept) -> None:
         """Send an answer to Redis soon, unless it is down or too much is on its way."""
         raw = framed(key, kept)
         waiting = self._waiting_bytes + len(raw)
-        if len(raw) > self._most_bytes or waiting > WAITING_BYTES or not self._awake():
+        if len(raw) > self._most_bytes or waiting > WAITING_BYTES or not self._rest.over():
             return
         self._waiting_bytes = waiting
         task = asyncio.get_running_loop().create_task(self._write(key, raw))
@@ -109,24 +107,12 @@ class Shared:
         try:
             async with asyncio.timeout(PUT_SECONDS):
                 await self._redis.set(PREFIX + key, raw, px=self._milliseconds)
-            self._failures = 0
+            self._rest.answered()
         except (RedisError, OSError) as error:
             self._failed(error)
         finally:
             self._waiting_bytes -= len(raw)
 
-    def _awake(self) -> bool:
-        """Whether to try; after a rest one may, and the others wait for what it finds."""
-        if self._failures < FAILURES:
-            return True
-        now = self._clock()
-        if now < self._rests_until:
-            return False
-        self._rests_until = now + REST_SECONDS
-        return True
-
     def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        self._rests_until = self._clock() + REST_SECONDS
-        if self._failures == FAILURES:
+        if self._rest.failed():
             log.warning("Redis does not answer, and is left alone for a while: %s", type(error).__name__)

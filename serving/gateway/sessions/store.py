@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from router_model.errors import one_line
+from router_model.serving.gateway.rest import Rest
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -22,8 +23,6 @@ MOST_BYTES = 1024  # of a value
 GET_SECONDS = 0.1  # that a request waits for Redis
 PUT_SECONDS = 1.0  # nobody waits for it
 MOST_WRITES = 1000  # on their way to Redis
-FAILURES = 3  # in a row, after which Redis is left alone
-REST_SECONDS = 1.0
 
 
 class Store:
@@ -43,8 +42,7 @@ class Store:
     ) -> None:
         self._entries, self._seconds, self._redis, self._clock = entries, seconds, redis, clock
         self._values: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
-        self._failures = 0
-        self._rests_until = 0.0
+        self._rest = Rest(clock)
         self._writes: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -52,14 +50,14 @@ class Store:
 
     async def get(self, key: bytes) -> bytes | None:
         """The value of that name: of Redis, where others may have put a newer one, or else this worker's."""
-        if self._redis is not None and self._awake():
+        if self._redis is not None and self._rest.over():
             try:
                 async with asyncio.timeout(GET_SECONDS):
                     raw = await self._redis.getrange(PREFIX + key, 0, MOST_BYTES)
             except Exception as error:  # whatever a broken Redis does, requests go on
                 self._failed(error)
             else:
-                self._failures = 0
+                self._rest.answered()
                 if isinstance(raw, bytes) and 0 < len(raw) <= MOST_BYTES:
                     return raw
         until, value = self._values.get(key, (0.0, b""))
@@ -71,7 +69,7 @@ class Store:
         self._values.move_to_end(key)
         if len(self._values) > self._entries:
             self._values.popitem(last=False)
-        if self._redis is not None and len(self._writes) < MOST_WRITES and self._awake():
+        if self._redis is not None and len(self._writes) < MOST_WRITES and self._rest.over():
             task = asyncio.get_running_loop().create_task(self._write(self._redis, key, value))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
@@ -84,23 +82,11 @@ class Store:
         try:
             async with asyncio.timeout(PUT_SECONDS):
                 await redis.set(PREFIX + key, value, px=max(1, round(1000 * self._seconds)))
-            self._failures = 0
+            self._rest.answered()
         except Exception as error:  # as above
             self._failed(error)
 
-    def _awake(self) -> bool:
-        """Whether to try; after a rest one may, and the others wait for what it finds."""
-        if self._failures < FAILURES:
-            return True
-        now = self._clock()
-        if now < self._rests_until:
-            return False
-        self._rests_until = now + REST_SECONDS
-        return True
-
     def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        self._rests_until = self._clock() + REST_SECONDS
-        if self._failures == FAILURES:
+        if self._rest.failed():
             why = one_line(error) or type(error).__name__
             logger.warning("sessions: no Redis (%s); each worker keeps to what it knows", why)
