@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, settings
 
 from router_model.base import Base
 from router_model.ladder import Ladder
+from router_model.policy.certificate import Certificate, Claim
+from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.training.config import TrainConfig
 from router_model.training.encoders.static import Static
@@ -107,6 +109,27 @@ def ladder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ladder") / "ladder.json"
     path.write_text(json.dumps({"tiers": TIERS}))
     return path
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Certificate:
+    """Of the router that ships, or one with as many tiers; nobody certified it."""
+    return Certificate(
+        point=OperatingPoint("certified", 0.02, "router", 0.1, (0.4, 0.3, 0.3), 0.99, 0.4),
+        max_loss=0.02,
+        relative=False,
+        confidence=0.95,
+        loss=0.011,
+        test="hedged-bet",
+        data="ab" * 32,
+        rows=3000,
+        groups=2900,
+        leaks="none",
+        date="2026-11-28",
+        claims=(Claim("outcome", 0.6, 0.7, 0.4), Claim("length", 0.4, 0.5, 0.1)),
+        claims_error=0.01,
+        lengths=(3, 11),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,7 @@ def test_redis_that_hangs_holds_up_one_request_and_not_the_next(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TIMEOUT, 1.0)
+    shares: list[float] = []
 
     async def work(one: Budgets) -> None:
         server.process.send_signal(19)  # SIGSTOP: connections stand, nothing answers
@@ -168,8 +169,10 @@ def test_redis_that_hangs_holds_up_one_request_and_not_the_next(
         finally:
             server.process.send_signal(18)
         await until(lambda: share(one) == pytest.approx(0.1))
+        shares.append(share(one))
 
     with_workers(server, 1, 1.0, work)
+    assert shares == [pytest.approx(0.1)]
 
 
 def test_what_a_dead_worker_reserved_is_free_again(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,17 +95,16 @@ def told(answer: Any) -> Any:
     return answer.model_dump() if hasattr(answer, "model_dump") else answer
 
 
-def both(make: Callable[..., Client], case: Case, model: str, direct: str, through: tuple[str, str]) -> None:
-    """Run a case straight and through the gateway, and compare."""
+def both(
+    make: Callable[..., Client], case: Case, model: str, direct: str, through: tuple[str, str]
+) -> list[tuple[Any, list[bytes]]]:
+    """What a case tells, and the bodies that came: straight, and through the gateway."""
     results = []
     for url, key in ((direct, "none"), through):
         tap = Tap()
         with make(url, key, tap) as client:
             results.append((told(case(client, model)), tap.bodies))
-    (straight, bytes_straight), (routed, bytes_routed) = results
-    assert routed == straight
-    assert bytes_routed == bytes_straight
-    assert all(bytes_routed)
+    return results
 
 
 def openai_client(url: str, key: str, tap: Tap) -> Client:
@@ -185,7 +184,9 @@ OPENAI: dict[str, Case] = {
 
 @pytest.mark.parametrize("case", OPENAI.values(), ids=OPENAI)
 def test_openai_for_python(case: Case, through: tuple[str, str], upstreams: dict[str, Any]) -> None:
-    both(openai_client, case, "large", upstreams["large"].base_url, through)
+    straight, routed = both(openai_client, case, "large", upstreams["large"].base_url, through)
+    assert routed == straight
+    assert all(routed[1])
 
 
 def said(client: Client, model: str, **more: Any) -> Any:
@@ -227,7 +228,9 @@ ANTHROPIC: dict[str, Case] = {
 
 @pytest.mark.parametrize("case", ANTHROPIC.values(), ids=ANTHROPIC)
 def test_anthropic_for_python(case: Case, through: tuple[str, str], upstreams: dict[str, Any]) -> None:
-    both(anthropic_client, case, "large", upstreams["large"].base_url, through)
+    straight, routed = both(anthropic_client, case, "large", upstreams["large"].base_url, through)
+    assert routed == straight
+    assert all(routed[1])
 
 
 def test_auto_goes_up_as_the_model_that_the_headers_name(
@@ -243,7 +246,13 @@ def test_auto_goes_up_as_the_model_that_the_headers_name(
     assert raw.parse().model == model
     seen = json.loads(upstreams[model].seen[-1].body)
     assert seen == {"model": model, "messages": ASK}
-    both(openai_client, lambda c, m: [chat(c, m).choices], model, upstreams[model].base_url, through)
+
+    def case(client: Client, name: str) -> Any:
+        return [chat(client, name).choices]
+
+    straight, routed = both(openai_client, case, model, upstreams[model].base_url, through)
+    assert routed == straight
+    assert all(routed[1])
     client.close()
 
 

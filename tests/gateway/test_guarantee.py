@@ -16,7 +16,6 @@ from router_model.artifact import Artifact, resealed
 from router_model.decision import Decision
 from router_model.errors import GatewayConfigError
 from router_model.policy.certificate import Certificate, Claim
-from router_model.policy.curve import OperatingPoint
 from router_model.router import Router
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.config.guarantee import GuaranteeConfig
@@ -26,31 +25,22 @@ from router_model.serving.gateway.keys import Caller
 from router_model.serving.gateway.pretend import Pretend
 from router_model.serving.gateway.usage import Usage
 
-CERTIFICATE = Certificate(
-    point=OperatingPoint("certified", 0.02, "router", 9.0, (0.9, 0.1, 0.0), 0.99, 0.4),
-    max_loss=0.02,
-    relative=False,
-    confidence=0.95,
-    loss=0.011,
-    test="hedged-bet",
-    data="ab" * 32,
-    rows=3000,
-    groups=2900,
-    leaks="none",
-    date="2026-11-28",
-    claims=(Claim("outcome", 0.75, 0.85, 0.4),),
-    claims_error=0.01,
-    lengths=(3, 11),
-)
 TIERS = ("small", "medium", "large")
 ADA = Caller("ada", "acme", frozenset())
 EASY = "Hello, how are you?"
 
 
 @pytest.fixture(scope="module")
-def certified() -> Router:
+def promised(certificate: Certificate) -> Certificate:
+    """One of a point that sends easy prompts to the small tier."""
+    point = replace(certificate.point, penalty=9.0, shares=(0.9, 0.1, 0.0))
+    return replace(certificate, point=point, claims=(Claim("outcome", 0.75, 0.85, 0.4),))
+
+
+@pytest.fixture(scope="module")
+def certified(promised: Certificate) -> Router:
     shipped = Router.default().artifact
-    return Router(Artifact.parse(resealed(shipped, replace(shipped.manifest, certificate=CERTIFICATE))))
+    return Router(Artifact.parse(resealed(shipped, replace(shipped.manifest, certificate=promised))))
 
 
 def entry(number: int, decision: Decision, tier: str | None = None) -> Entry:
@@ -85,9 +75,9 @@ def fail_often(guarantee: Guarantee, decision: Decision, count: int, first: int 
 
 
 def test_bad_outcomes_of_certified_decisions_revoke_and_the_strongest_tier_decides(
-    certified: Router, caplog: pytest.LogCaptureFixture
+    certified: Router, caplog: pytest.LogCaptureFixture, promised: Certificate
 ) -> None:
-    guarantee, decision = Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS), certified.route(EASY)
+    guarantee, decision = Guarantee(promised, GuaranteeConfig(), TIERS), certified.route(EASY)
     assert guarantee.rule is None
     assert guarantee.status()["status"] == "stands"
     fail_often(guarantee, decision, 100)
@@ -102,8 +92,8 @@ def test_bad_outcomes_of_certified_decisions_revoke_and_the_strongest_tier_decid
     assert guarantee.monitor is before
 
 
-def test_good_outcomes_revoke_nothing(certified: Router) -> None:
-    guarantee, decision = Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS), certified.route(EASY)
+def test_good_outcomes_revoke_nothing(certified: Router, promised: Certificate) -> None:
+    guarantee, decision = Guarantee(promised, GuaranteeConfig(), TIERS), certified.route(EASY)
     for number in range(500):
         guarantee.remember(entry(number, decision), decision)
         guarantee.tell(told(number, float(number % 5 > 0)))
@@ -112,9 +102,9 @@ def test_good_outcomes_revoke_nothing(certified: Router) -> None:
 
 
 def test_only_first_outcomes_of_what_the_certified_point_decided_and_its_tier_answered_count(
-    certified: Router,
+    certified: Router, promised: Certificate
 ) -> None:
-    guarantee, decision = Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS), certified.route(EASY)
+    guarantee, decision = Guarantee(promised, GuaranteeConfig(), TIERS), certified.route(EASY)
     dialled = certified.route(EASY, quality=0.9)
     guarantee.remember(entry(0, dialled), dialled)
     guarantee.remember(entry(1, decision, "large"), decision)
@@ -129,28 +119,28 @@ def test_only_first_outcomes_of_what_the_certified_point_decided_and_its_tier_an
 
 
 def test_another_tier_may_be_named_and_a_strange_one_or_an_error_that_is_taken_are_refused(
-    certified: Router,
+    certified: Router, promised: Certificate
 ) -> None:
-    guarantee = Guarantee(CERTIFICATE, GuaranteeConfig(tier="medium"), TIERS)
+    guarantee = Guarantee(promised, GuaranteeConfig(tier="medium"), TIERS)
     fail_often(guarantee, certified.route(EASY), 100)
     assert guarantee.rule is not None
     assert certified.route(EASY, rule=guarantee.rule).tier == "medium"
     with pytest.raises(GatewayConfigError, match=r"guarantee\.tier"):
-        Guarantee(CERTIFICATE, GuaranteeConfig(tier="huge"), TIERS)
+        Guarantee(promised, GuaranteeConfig(tier="huge"), TIERS)
     with pytest.raises(GatewayConfigError, match=r"guarantee\.error"):
-        Guarantee(replace(CERTIFICATE, claims_error=0.1), GuaranteeConfig(), TIERS)
+        Guarantee(replace(promised, claims_error=0.1), GuaranteeConfig(), TIERS)
 
 
-def test_workers_without_redis_share_the_error() -> None:
-    alone, one_of_four = (Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS, workers=n) for n in (1, 4))
+def test_workers_without_redis_share_the_error(promised: Certificate) -> None:
+    alone, one_of_four = (Guarantee(promised, GuaranteeConfig(), TIERS, workers=n) for n in (1, 4))
     assert one_of_four.monitor.error == pytest.approx(alone.monitor.error / 4)
 
 
 def test_a_revocation_outlives_the_process_until_another_certificate_comes(
-    certified: Router, tmp_path: Path
+    certified: Router, tmp_path: Path, promised: Certificate
 ) -> None:
     path, decision = tmp_path / "gateway.revoked", certified.route(EASY)
-    first = Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS, path=path)
+    first = Guarantee(promised, GuaranteeConfig(), TIERS, path=path)
     fail_often(first, decision, 100)
 
     async def begun(certificate: Certificate) -> Guarantee:
@@ -159,19 +149,21 @@ def test_a_revocation_outlives_the_process_until_another_certificate_comes(
         await guarantee.close()
         return guarantee
 
-    again = asyncio.run(begun(CERTIFICATE))
+    again = asyncio.run(begun(promised))
     assert again.reason == first.reason
-    assert asyncio.run(begun(replace(CERTIFICATE, date="2026-12-01"))).rule is None
+    assert asyncio.run(begun(replace(promised, date="2026-12-01"))).rule is None
 
 
-def test_replicas_count_together_in_redis_and_none_counts_twice(certified: Router, server: Any) -> None:
+def test_replicas_count_together_in_redis_and_none_counts_twice(
+    certified: Router, server: Any, promised: Certificate
+) -> None:
     from redis.asyncio import Redis
 
     decision = certified.route(EASY)
 
     async def shared() -> tuple[Guarantee, Guarantee]:
         clients = [Redis.from_url(server.url, socket_timeout=1.0) for _ in range(2)]
-        one, other = (Guarantee(CERTIFICATE, GuaranteeConfig(), TIERS, redis=client) for client in clients)
+        one, other = (Guarantee(promised, GuaranteeConfig(), TIERS, redis=client) for client in clients)
         try:
             await asyncio.gather(one.open(), other.open())
             fail_often(one, decision, 1)

@@ -25,9 +25,10 @@ CALLS = {
 }
 
 
-def matches(value: Any, schema: dict[str, Any]) -> None:
-    whole = {**schema, "components": DOCUMENT["components"]}
-    jsonschema.validate(value, whole, cls=jsonschema.Draft202012Validator)
+def faults(value: Any, schema: dict[str, Any]) -> list[str]:
+    """In what a value does not match."""
+    whole = jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    return [error.message for error in whole.iter_errors(value)]
 
 
 def schema_of(path: str, method: str = "get", status: str = "200") -> dict[str, Any]:
@@ -46,7 +47,7 @@ def test_schemathesis_reads_it() -> None:
 @pytest.mark.parametrize("path", CALLS)
 def test_its_examples_are_calls(path: str) -> None:
     content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-    matches(content["example"], content["schema"])
+    assert not faults(content["example"], content["schema"])
     raw = json.dumps(content["example"]).encode()
     call = read_call(CALLS[path], raw, {}, Limits())  # type: ignore[arg-type]
     assert call.asked.model is None
@@ -55,14 +56,14 @@ def test_its_examples_are_calls(path: str) -> None:
 @pytest.mark.parametrize("endpoint", [*CALLS.values(), None])
 def test_errors_match(endpoint: str) -> None:
     for error in (RequestError(400, "k", "m"), RequestError(503, "k", "m", param="model", retry_after=1.0)):
-        matches(json.loads(error_body(endpoint, error, "req_1")), schema_of("/v1/route", "post", "default"))
+        body = json.loads(error_body(endpoint, error, "req_1"))
+        assert not faults(body, schema_of("/v1/route", "post", "default"))
 
 
 def test_the_list_of_models_matches() -> None:
     config = GatewayConfig(tiers=(TierConfig("small", (Provider("a", "http://a/v1", "m"),)),))
-    matches(json.loads(models_body(config)), schema_of("/v1/models"))
+    assert not faults(json.loads(models_body(config)), schema_of("/v1/models"))
 
 
 def test_another_body_does_not_match() -> None:
-    with pytest.raises(jsonschema.ValidationError):
-        matches({"message": "m"}, schema_of("/v1/route", "post", "default"))
+    assert faults({"message": "m"}, schema_of("/v1/route", "post", "default"))

@@ -259,6 +259,7 @@ def test_replicas_with_a_redis_know_each_others_conversations_and_failures(
     other.tell(first, 0.0)
     answer = {"role": "assistant", "content": "Cuzco."}
     until(lambda: one.chat("auto:budget=0.01", ask, answer, NEXT)["x-router-tier"] == "medium")
+    assert other.chat("auto:budget=0.01", ask)["x-router-tier"] == "small"
 
 
 def test_the_traffic_log_names_the_conversation_of_each_row(

@@ -64,10 +64,13 @@ def test_the_clients_trace_goes_on_and_a_bad_one_begins_anew() -> None:
         assert made(ENTRY, bad).parent is None
 
 
-def test_without_a_provider_nothing_is_made() -> None:
+def test_without_a_provider_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr("router_model.serving.gateway.spans._attributes", lambda *told: made.append(told))
     spans = Spans()
     spans.add(ENTRY, f"00-{TRACE}-00f067aa0ba902b7-01")
     spans.close()
+    assert not made
 
 
 def test_spans_reach_the_collector_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:

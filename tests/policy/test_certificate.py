@@ -1,48 +1,33 @@
 """Certificates: what they hold, and that nothing else is taken for one."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from router_model.policy.certificate import Certificate, Claim
-from router_model.policy.curve import OperatingPoint, Policy
-
-POINT = OperatingPoint("certified", 0.02, "router", 0.3, (0.5, 0.2, 0.3), 0.99, 0.4)
-CERTIFICATE = Certificate(
-    point=POINT,
-    max_loss=0.02,
-    relative=False,
-    confidence=0.95,
-    loss=0.011,
-    test="hedged-bet",
-    data="ab" * 32,
-    rows=3000,
-    groups=2900,
-    leaks="none",
-    date="2026-11-28",
-    claims=(Claim("outcome", 0.6, 0.7, 0.4), Claim("length", 0.4, 0.5, 0.1)),
-    claims_error=0.01,
-    lengths=(3, 11),
-)
+from router_model.policy.certificate import Certificate
+from router_model.policy.curve import Policy
 
 
-def test_a_certificate_survives_json() -> None:
-    value = json.loads(json.dumps(CERTIFICATE.to_dict()))
-    assert Certificate.from_dict(value, POINT) == CERTIFICATE
+def test_a_certificate_survives_json(certificate: Certificate) -> None:
+    value = json.loads(json.dumps(certificate.to_dict()))
+    assert Certificate.from_dict(value, certificate.point) == certificate
 
 
-def test_its_message_says_what_is_promised() -> None:
-    assert "0.02 of mean outcome with a probability of at most 0.05" in CERTIFICATE.message
-    relative = replace(CERTIFICATE, relative=True)
+def test_its_message_says_what_is_promised(certificate: Certificate) -> None:
+    assert "0.02 of mean outcome with a probability of at most 0.05" in certificate.message
+    relative = replace(certificate, relative=True)
     assert "0.02 of the strongest tier's quality" in relative.message
 
 
-def test_its_point_is_the_default_of_a_policy() -> None:
-    curve = [replace(POINT, dial="quality", value=0.9), replace(POINT, dial="budget", value=0.5)]
-    policy = Policy((0.1, 0.2, 1.0), curve, ("quality", 0.9), POINT)
-    assert policy.point() is POINT
+def test_its_point_is_the_default_of_a_policy(certificate: Certificate) -> None:
+    curve = [
+        replace(certificate.point, dial="quality", value=0.9),
+        replace(certificate.point, dial="budget", value=0.5),
+    ]
+    policy = Policy((0.1, 0.2, 1.0), curve, ("quality", 0.9), certificate.point)
+    assert policy.point() is certificate.point
     assert policy.point(quality=0.9).dial == "quality"
     assert Policy((0.1, 0.2, 1.0), curve, ("quality", 0.9)).point() is curve[0]
 
@@ -66,15 +51,15 @@ def test_its_point_is_the_default_of_a_policy() -> None:
         {"lengths": ["3", "4"]}, {"lengths": None}, {"more": 1},
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(wrong: dict[str, Any]) -> None:
-    value = json.loads(json.dumps(CERTIFICATE.to_dict())) | wrong
+def test_anything_else_is_refused(wrong: dict[str, Any], certificate: Certificate) -> None:
+    value = json.loads(json.dumps(certificate.to_dict())) | wrong
     with pytest.raises((ValueError, TypeError, KeyError)):
-        Certificate.from_dict(value, POINT)
+        Certificate.from_dict(value, certificate.point)
 
 
-@pytest.mark.parametrize("missing", sorted(set(CERTIFICATE.to_dict()) - {"point"}))
-def test_no_field_may_be_left_out(missing: str) -> None:
-    value = CERTIFICATE.to_dict()
+@pytest.mark.parametrize("missing", sorted({field.name for field in fields(Certificate)} - {"point"}))
+def test_no_field_may_be_left_out(missing: str, certificate: Certificate) -> None:
+    value = certificate.to_dict()
     del value[missing]
     with pytest.raises((KeyError, TypeError)):
-        Certificate.from_dict(value, POINT)
+        Certificate.from_dict(value, certificate.point)
