@@ -34,10 +34,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import Artifact, Manifest, seal
+from router_model.artifact import Artifact, seal
 from router_model.data.readers import Reading as Rows
 from router_model.data.split import folds, holdout
 from router_model.ladder import Ladder, Tier
+from router_model.manifest import Manifest
 from router_model.policy.curve import Policy
 from router_model.router import Router
 from router_model.training.adapt import FEW, adapt

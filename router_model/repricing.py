@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from router_model.artifact import Manifest
 from router_model.errors import LadderError
 from router_model.ladder import Ladder, Tier
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint
 
 

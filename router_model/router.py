@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router_model import prompt as prompts
 from router_model import tokens
-from router_model.artifact import Artifact, Manifest
+from router_model.artifact import Artifact
 from router_model.decision import Decision, Decisions, Offer
 from router_model.errors import (
     ArtifactError,
@@ -24,6 +24,7 @@ from router_model.features import FEATURES, featurize
 from router_model.frame import NOTHING as NO_TOKENS
 from router_model.frame import FramedTokenizer
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint
 from router_model.policy.rule import Rule
 from router_model.prompt import Prompt, Request

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from router_model.artifact import Artifact, Manifest
+from router_model.artifact import Artifact
 from router_model.decision import Decision
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.policy.certificate import Certificate
 
 PROMPT_COLUMNS = 56

@@ -9,19 +9,11 @@ from typing import Any
 import onnx
 import pytest
 
-from router_model.artifact import (
-    DIGEST_KEY,
-    FORMAT,
-    MANIFEST_KEY,
-    SEAL_BYTES,
-    Artifact,
-    Manifest,
-    seal,
-    write,
-)
+from router_model.artifact import DIGEST_KEY, MANIFEST_KEY, SEAL_BYTES, Artifact, seal, write
 from router_model.errors import ArtifactCorruptError, ArtifactError, ArtifactVersionError, FileError
 from router_model.features import FEATURES, FEATURES_VERSION
 from router_model.ladder import Ladder
+from router_model.manifest import FORMAT, Manifest
 from router_model.prompt import PROMPT_VERSION
 from router_model.text import MAX_ASCII_CHARACTERS, MAX_OTHER_CHARACTERS
 from router_model.wire import metadata_entry

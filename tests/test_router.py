@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_model import tokens
-from router_model.artifact import SEAL_BYTES, Artifact, Manifest, seal
+from router_model.artifact import SEAL_BYTES, Artifact, seal
 from router_model.decision import Decision
 from router_model.errors import ArtifactError, DialError, FileError, PromptError, TokenizerError
+from router_model.manifest import Manifest
 from router_model.prompt import read
 from router_model.router import Router
 from router_model.wire import metadata_entry

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from router_model import prompt as prompts
-from router_model.artifact import Artifact, Manifest, seal
+from router_model.artifact import Artifact, seal
 from router_model.bench.stages import timed
 from router_model.cli import main
 from router_model.cli.bench import compared
@@ -26,6 +26,7 @@ from router_model.data.corpus import starter_paths
 from router_model.data.readers import read_records
 from router_model.errors import ArtifactError, ArtifactVersionError, ConfigError
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.providers import CPU, CUDA
 from router_model.router import Router
 from router_model.session import Session
@@ -352,7 +353,7 @@ def test_a_forged_frame_under_a_valid_seal_is_refused(name: str, path: Path) -> 
 def test_a_reader_of_format_1_refuses_a_file_with_a_frame(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router_model.artifact.FORMAT", 1)
+    monkeypatch.setattr("router_model.manifest.FORMAT", 1)
     with pytest.raises(ArtifactVersionError, match="upgrade router-model"):
         Artifact.read(path)
 

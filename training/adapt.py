@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import Artifact, Manifest, seal, write
+from router_model.artifact import Artifact, seal, write
 from router_model.data.groups import group
 from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder, Tier
 from router_model.lengths import Lengths
+from router_model.manifest import Manifest
 from router_model.prompt import read
 from router_model.session import Session
 from router_model.training.config import TrainConfig

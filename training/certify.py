@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import resealed, write
+from router_model.artifact import seal, write
 from router_model.data.groups import group
 from router_model.data.labels import Labels, label
 from router_model.data.readers import Reading
@@ -142,7 +142,7 @@ def certify(
     except ValueError as error:
         raise ConfigError(f"this cannot be certified: {error}") from None
     if out:
-        write(out, resealed(router.artifact, replace(manifest, certificate=certificate)))
+        write(out, seal(router.artifact.graph, replace(manifest, certificate=certificate)))
     return Certified(certificate, str(out) if out else None, tested)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from router_model.artifact import Manifest
 from router_model.ladder import Ladder
 from router_model.lengths import Lengths
+from router_model.manifest import Manifest
 from router_model.prompt import read
 from router_model.router import Router
 from router_model.session import Session

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from router_model.artifact import Manifest
 from router_model.errors import ConfigError, DataError
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint, Rule
 from router_model.training.bounds import TESTS, Test, hedged_bet
 from router_model.training.curve import choose

@@ -12,13 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from router_model.artifact import Manifest, seal, write
+from router_model.artifact import seal, write
 from router_model.base import Base
 from router_model.data.labels import answer_lengths
 from router_model.data.readers import Reading
 from router_model.errors import ConfigError, DataError, TrainingError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.network import Network
 from router_model.router import Router
 from router_model.training.build import Built, build

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from router_model.artifact import DIGEST_KEY, MANIFEST_KEY, SEAL_BYTES, Artifact, Manifest, seal
+from router_model.artifact import DIGEST_KEY, MANIFEST_KEY, SEAL_BYTES, Artifact, seal
 from router_model.errors import ArtifactCorruptError, ArtifactError, ArtifactVersionError, TokenizerError
+from router_model.manifest import Manifest
 from router_model.network import WIDTH
 from router_model.router import Router
 from router_model.wire import metadata, metadata_entry

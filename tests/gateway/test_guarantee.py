@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from router_model.artifact import Artifact, resealed
+from router_model.artifact import Artifact, seal
 from router_model.decision import Decision
 from router_model.errors import GatewayConfigError
 from router_model.policy.certificate import Certificate, Claim
@@ -40,7 +40,7 @@ def promised(certificate: Certificate) -> Certificate:
 @pytest.fixture(scope="module")
 def certified(promised: Certificate) -> Router:
     shipped = Router.default().artifact
-    return Router(Artifact.parse(resealed(shipped, replace(shipped.manifest, certificate=promised))))
+    return Router(Artifact.parse(seal(shipped.graph, replace(shipped.manifest, certificate=promised))))
 
 
 def entry(number: int, decision: Decision, tier: str | None = None) -> Entry:

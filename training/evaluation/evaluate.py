@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import Manifest
 from router_model.data.groups import group
 from router_model.data.labels import label
 from router_model.data.readers import Reading
@@ -15,6 +14,7 @@ from router_model.data.records import Record
 from router_model.errors import ConfigError, LadderError
 from router_model.files import make_report_folder
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.policy.curve import Policy
 from router_model.router import Router
 from router_model.training.config import TrainConfig

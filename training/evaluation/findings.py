@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import Manifest
 from router_model.data.records import Record
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint, Policy
 from router_model.training.evaluation.compare import Comparison
 from router_model.training.evaluation.controls import Control

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router_model.artifact import Manifest
 from router_model.ladder import Ladder
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint
 
 

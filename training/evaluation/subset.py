@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.artifact import Manifest
 from router_model.decision import Decisions
 from router_model.ladder import Ladder
 from router_model.lengths import Lengths, Weights
+from router_model.manifest import Manifest
 from router_model.policy.curve import OperatingPoint
 
 Floats = NDArray[np.float64]
