@@ -15,7 +15,9 @@ from router_model.data.records import Record
 from router_model.decision import Decisions
 from router_model.errors import ConfigError, DataError
 from router_model.router import Router
-from router_model.training.policies import Caches, InSessions, Paced, policy_of
+from router_model.training.conversations import Caches, Conversations
+from router_model.training.policies import InSessions, Paced, policy_of
+from router_model.training.replay import Replay, replay
 
 NOON = 1_800_014_400.0  # of a day in UTC
 Logged = tuple[list[Record], Decisions]
@@ -81,6 +83,47 @@ def test_conversations_switch_less_than_turns_by_themselves(router: Router, logg
     assert switches(stays) < switches(apart)
 
 
+def test_a_session_of_another_tenant_is_another_conversation(router: Router, logged: Logged) -> None:
+    turn = dataclasses.replace(logged[0][0], session="chat", input_tokens=2000.0)
+    rows = [
+        dataclasses.replace(turn, tenant=tenant, timestamp=NOON + at)
+        for at, tenant in enumerate(["a", "b", "a", "b"])
+    ]
+    rows.append(dataclasses.replace(turn, session=None))
+    found = Conversations.followed(rows, [8000] * 5, [0, 1, 0, 2, 0], Caches().terms(router.ladder))
+    assert found.later.tolist() == [False, False, True, True, False]
+    assert found.moved.tolist() == [False, False, False, True, False]
+    assert found.moved_share == 0.5
+    assert (found.cache_usd > 0).tolist() == [True, True, False, True, False]
+    assert found.cache_usd[2] < 0 == found.cache_usd[4]
+
+
+def test_a_replay_of_conversations_counts_what_caches_spare(
+    router: Router, artifact_path: Path, logged: Logged, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    models = ("model-s", "model-m", "model-l")
+    log.write_text("".join(_row(record, models[row % 3]) for row, record in enumerate(logged[0])))
+
+    def replayed(caches: Caches) -> Replay:
+        return replay(router, [log], policy=policy_of(router, worth_usd=0.01, caches=caches))
+
+    plain, cached = replayed(Caches(1.0, 1.0)), replayed(Caches(0.1, 1.0))
+    assert plain.conversations
+    assert cached.conversations
+    assert plain.conversations.logged_cache_usd == plain.conversations.router_cache_usd == 0
+    assert cached.conversations.later == 450
+    assert cached.conversations.logged_moved == 1
+    assert cached.conversations.router_moved < 0.5
+    # The log's every fourth turn, a conversation's last, is on the tier of its first.
+    assert cached.conversations.router_cache_usd < cached.conversations.logged_cache_usd < 0
+    spared = plain.cost_usd.logged.value - cached.cost_usd.logged.value
+    assert spared == pytest.approx(-cached.conversations.logged_cache_usd)
+    ran = CliRunner().invoke(main, ["replay", str(artifact_path), str(log), "--sessions"])
+    assert "450 later turns of conversations" in ran.stdout
+    assert "on another tier than the turn before" in ran.stdout
+
+
 def test_conversations_go_by_the_dials_penalty(router: Router) -> None:
     cheap = policy_of(router, budget=0.1, caches=Caches())
     dear = policy_of(router, quality=1.0, caches=Caches())
@@ -139,6 +182,7 @@ def _row(record: Record, model: str) -> str:
         "propensity": 1 / 3,
         "timestamp": record.timestamp,
         "session": record.session,
+        "input_tokens": 4000,
         "cost_usd": 0.001,
     }
     return json.dumps(row) + "\n"

@@ -15,21 +15,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.data.formats.values import seconds as seconds_of
-from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
 from router_model.decision import Decisions
-from router_model.errors import ConfigError, DataError
-from router_model.ladder import Ladder
+from router_model.errors import ConfigError
 from router_model.policy.pace import Pace, Term
 from router_model.policy.rule import Priced, Rule
-from router_model.policy.session import InputPrice, Outlook, Session, Terms
+from router_model.policy.session import Session, Terms
 from router_model.policy.term import lot_of, term_at, zone_of
 from router_model.policy.traffic import Profile, Traffic
 from router_model.router import Router
+from router_model.training.conversations import Caches, Conversations, in_order, name_of, tokens_of
 
 Tiers = NDArray[np.int64]
-MOST_TIMES, MOST_USD = 10.0, 1e12
+MOST_USD = 1e12
 SAMPLE = 16  # one request in so many tells a pace of the demand, as in the gateway
 
 
@@ -74,11 +72,11 @@ class Paced:
 
     def __call__(self, requests: Sequence[Record], said: Decisions) -> Tiers:
         """As ``Policy``; requests need a timestamp."""
-        times = _times(requests)
+        times, order = in_order(requests)
         chosen, rows, pace = np.empty(len(times), np.int64), _rows(said), None
         usual = float(said.expected_cost_at(np.full(len(said), len(said.offers) - 1)).mean())
-        for number, row in enumerate(np.argsort(times, kind="stable").tolist()):
-            at, (sufficiency, usd) = float(times[row]), rows[row]
+        for number, row in enumerate(order):
+            at, (sufficiency, usd) = times[row], rows[row]
             term = self.term_at(at)
             if pace is None:
                 traffic = Traffic.begun(Profile(), term.start, at)
@@ -109,52 +107,27 @@ class InSessions:
 
     def __call__(self, requests: Sequence[Record], said: Decisions) -> Tiers:
         """As ``Policy``; requests need a timestamp, and those without a session are one each."""
-        times = _times(requests)
+        times, order = in_order(requests)
         chosen, rows = np.empty(len(times), np.int64), _rows(said)
         begun = Session.begun(len(said.offers))
-        known: dict[str, Session] = {}
-        for row in np.argsort(times, kind="stable").tolist():
-            request, at, (sufficiency, usd) = requests[row], float(times[row]), rows[row]
-            tokens = _tokens(request, int(said.characters[row]))
-            session = known.get(request.session or "", begun) if request.session else begun
+        known: dict[tuple[str | None, str], Session] = {}
+        for row in order:
+            request, at, (sufficiency, usd) = requests[row], times[row], rows[row]
+            tokens = tokens_of(request, int(said.characters[row]))
+            name = name_of(request)
+            session = known.get(name, begun) if name else begun
             rule = session.rule(self.base, self.terms, tokens=tokens, at=at)
             chosen[row] = tier = rule(sufficiency, usd)
-            if request.session:
-                after = session.after(tier, sufficiency, self.terms, tokens=tokens, at=at)
-                known[request.session] = after
+            if name:
+                known[name] = session.after(tier, sufficiency, self.terms, tokens=tokens, at=at)
         return chosen
+
+    def followed(self, requests: Sequence[Record], said: Decisions, tiers: Tiers) -> Conversations:
+        """What these choices, int64 [N], do to the conversations; raises as a call does."""
+        return Conversations.followed(requests, said.characters.tolist(), tiers.tolist(), self.terms)
 
     def __str__(self) -> str:
         return f"turns of conversations, {self.base}"
-
-
-@dataclass(frozen=True)
-class Caches:
-    """What providers ask for prompts that they keep.
-
-    Attributes:
-        cached, written: price of an input token that is read from the cache, or written to it, as shares of
-            a plain one's, from 0 to 10.
-        seconds: for which a prompt is kept, 0 or more.
-    """
-
-    cached: float = 0.1
-    written: float = 1.25
-    seconds: float = 300.0
-
-    def __post_init__(self) -> None:
-        for name in ("cached", "written"):
-            if not 0 <= getattr(self, name) <= MOST_TIMES:
-                raise ConfigError(f"--{name} {getattr(self, name):g}: give a share from 0 to {MOST_TIMES:g}")
-        if not 0 <= self.seconds < float("inf"):
-            raise ConfigError(f"--cache-seconds {self.seconds:g}: give 0 or more")
-
-    def terms(self, ladder: Ladder) -> Terms:
-        """What turns cost at the ladder's prices."""
-        prices = [tier.input_usd_per_million * 1e-6 for tier in ladder.tiers]
-        return Terms(
-            [InputPrice(p, p * self.cached, p * self.written, self.seconds) for p in prices], Outlook()
-        )
 
 
 def policy_of(
@@ -209,19 +182,3 @@ def _rows(said: Decisions) -> list[tuple[list[float], list[float]]]:
     tiers = range(len(said.offers))
     usd = np.stack([said.expected_cost_at(np.full(len(said), tier)) for tier in tiers], axis=1)  # [N, K]
     return list(zip(said.sufficiency.tolist(), usd.tolist(), strict=True))
-
-
-def _times(requests: Sequence[Record]) -> NDArray[np.float64]:
-    """Seconds since 1970 [N]; raises DataError."""
-    times = [seconds_of(request.timestamp) for request in requests]
-    missing = sum(time is None for time in times)
-    if missing:
-        raise DataError(
-            f"{missing} of {len(times)} requests have no timestamp, and the policy goes by time; give all one"
-        )
-    return np.array(times, np.float64)
-
-
-def _tokens(request: Record, characters: int) -> int:
-    """Of the prompt, as logged, or else estimated."""
-    return int(request.input_tokens or characters / CHARACTERS_PER_TOKEN)

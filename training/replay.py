@@ -1,5 +1,6 @@
 """What logged traffic would have cost and kept, had a router decided: estimated from what the log did."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from router_model.data.groups import group
 from router_model.data.labels import label
 from router_model.data.readers import Reading
 from router_model.data.records import Record
+from router_model.decision import Decisions
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder
 from router_model.policy.curve import Dial
@@ -29,7 +31,7 @@ from router_model.training.evaluation.off_policy import (
     estimate,
 )
 from router_model.training.evaluation.support import TierSupport, measure_support, refuse_unsupported
-from router_model.training.policies import Policy
+from router_model.training.policies import InSessions, Policy, Tiers
 from router_model.training.prepare import read_all
 from router_model.training.propensity import covariates, propensities
 
@@ -63,6 +65,24 @@ class Replayed:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """What a policy for conversations does to those of the log.
+
+    Attributes:
+        later: turns that one of the same conversation came before.
+        logged_moved, router_moved: share of them on another tier than the one before, in [0, 1].
+        logged_cache_usd, router_cache_usd: mean over all requests of what prompt caches add to their cost at
+            plain prices; below 0 where they spare.
+    """
+
+    later: int
+    logged_moved: float
+    router_moved: float
+    logged_cache_usd: float
+    router_cache_usd: float
+
+
+@dataclass(frozen=True)
 class Replay:
     """What a replay found.
 
@@ -75,10 +95,12 @@ class Replay:
         value: of the dial.
         policy: that decided in place of the dial, in words; None where the dial did.
         quality: mean outcome, in [0, 1].
-        cost_usd: US dollars per request; the router's include its own cost.
+        cost_usd: US dollars per request; the router's include its own cost. With ``conversations``, what
+            tokens cost at the ladder's prices, and what prompt caches add to it.
         router_usd_per_request: the router's own cost.
         logged_shares: share of requests that each tier answered, by name.
         router_shares: share that each would have.
+        conversations: what the policy did to them; None where it does not look at them.
         support: what the log knows of the decisions for each tier.
         mean_weight: of inverse probabilities of the choices that agree; near 1 where these are right.
         largest_weight: at which they were cut.
@@ -98,6 +120,7 @@ class Replay:
     router_usd_per_request: float
     logged_shares: dict[str, float]
     router_shares: dict[str, float]
+    conversations: Turns | None
     support: tuple[TierSupport, ...]
     mean_weight: float
     largest_weight: float
@@ -143,12 +166,16 @@ def replay(
     reading = Reading(skip_bad=skip_bad)
     tell("reading", 0.0)
     records = read_all(paths, reading)
+    if isinstance(policy, InSessions):
+        # What was paid knows of the caches that the log's own choices found; plain prices know of none.
+        records = [dataclasses.replace(record, cost_usd={}) for record in records]
     tell("estimating", 0.2)
     answered, logged = read_logged(records, router.ladder, Static(base or Base.default(), MAX_TOKENS), seed)
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
     said = router.route_prompts(prompts, quality=quality, budget=budget)
     decided = policy(answered, said) if policy else said.tier
+    cached, turns = _followed(policy, answered, said, logged.propensity.tier, decided)
     most = largest_weight or logged.largest_weight
     support = measure_support(
         decided, logged.propensity.tier, logged.choice, logged.groups, router.ladder, confidence
@@ -165,10 +192,11 @@ def replay(
         value=point.value,
         policy=str(policy) if policy else None,
         quality=replayed(doubly_robust(logged.own_quality()), qualities, 0.0, confidence),
-        cost_usd=replayed(logged.cost_usd, costs, own_cost, confidence),
+        cost_usd=replayed(logged.cost_usd + cached[0], costs, own_cost + cached[1], confidence),
         router_usd_per_request=own_cost,
         logged_shares=_shares(logged.propensity.tier, router.ladder),
         router_shares=_shares(decided, router.ladder),
+        conversations=turns,
         support=support,
         mean_weight=float(logged.cost(decided, float("inf")).weight.mean()),
         largest_weight=most,
@@ -207,7 +235,19 @@ def read_logged(
     return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
 
 
-def replayed(own: Floats, seen: Seen, extra: float, confidence: float) -> Replayed:
+def _followed(
+    policy: Policy | None, requests: Sequence[Record], said: Decisions, logged: Tiers, decided: Tiers
+) -> tuple[Floats, Turns | None]:
+    """What caches add to the log's own and the router's costs [2, N], and what became of conversations."""
+    if not isinstance(policy, InSessions):
+        return np.zeros((2, len(requests))), None
+    before, after = (policy.followed(requests, said, tiers) for tiers in (logged, decided))
+    cached = np.stack([before.cache_usd, after.cache_usd])  # [2, N]
+    shares = before.moved_share, after.moved_share
+    return cached, Turns(int(before.later.sum()), *shares, *cached.mean(axis=1).tolist())
+
+
+def replayed(own: Floats, seen: Seen, extra: float | Floats, confidence: float) -> Replayed:
     """A reward of other decisions, each with ``extra``, beside the log's own contributions [N]."""
     other = {name: estimator(seen) + extra for name, estimator in ESTIMATORS.items()}
     estimates = {name: estimate(values, seen.groups, confidence) for name, values in other.items()}

@@ -78,8 +78,9 @@ def replay(
     It decides by a dial, by what a good answer is worth, or by a budget over time; or for conversations.
     """
     from router_model.router import Router
+    from router_model.training.conversations import Caches
     from router_model.training.evaluation.replay_table import render_replay
-    from router_model.training.policies import Caches, policy_of
+    from router_model.training.policies import policy_of
     from router_model.training.replay import replay as run
 
     router = Router.load(router_path)

@@ -201,6 +201,18 @@ class Session:
         """The lowest tier that the next turn may go to."""
         return self.tier if tool_loop and self.tier > self.floor else self.floor
 
+    def cache_usd(self, tier: int, terms: Terms, *, tokens: int, at: float) -> float:
+        """US dollars that a prompt cache adds to what a turn costs at plain prices, below 0 where it spares.
+
+        Args:
+            tier: that the turn goes to.
+            terms, tokens, at: as of ``rule``.
+        """
+        writing, holding, _, _, shortest = terms.rates[tier]
+        read = tokens if tokens >= shortest else 0
+        held = min(self.cached[tier], read) if self.until[tier] > at else 0
+        return read * writing + held * holding
+
     def after(
         self, tier: int, sufficiency: Sequence[float], terms: Terms, *, tokens: int, at: float
     ) -> "Session":

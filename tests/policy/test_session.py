@@ -55,6 +55,19 @@ def test_once_the_provider_has_forgotten_the_prompt_nothing_holds_the_conversati
     assert session.rule(dollar, TERMS, tokens=tokens, at=301.0)(sufficiency, cost(tokens)) == 0
 
 
+def test_a_cache_adds_the_price_of_writing_and_spares_what_is_read() -> None:
+    def added(session: Session, tier: int, at: float, tokens: int = 10_000) -> float:
+        return session.cache_usd(tier, TERMS, tokens=tokens, at=at) / MILLIONTH
+
+    begun, warm = Session.begun(3), on(1, 8_000)
+    assert added(begun, 1, 10.0) == pytest.approx(10_000 * 0.75)
+    assert added(warm, 1, 10.0) == pytest.approx(2_000 * 0.75 - 8_000 * 2.7)
+    assert added(warm, 1, 301.0) == pytest.approx(10_000 * 0.75)
+    assert added(warm, 2, 10.0) == pytest.approx(10_000 * 1.25)
+    assert added(warm, 1, 10.0, tokens=5_000) == pytest.approx(-5_000 * 2.7)
+    assert added(warm, 1, 10.0, tokens=1_023) == 0
+
+
 @given(st.integers(1, 1023), st.integers(0, 2), st.tuples(sure, sure, sure), base)
 def test_prompts_that_are_too_short_for_a_cache_are_priced_as_if_there_were_none(
     tokens: int, tier: int, sufficiency: tuple[float, ...], dollar: Priced

@@ -2,7 +2,7 @@
 
 from router_model.table import columns
 from router_model.training.evaluation.off_policy import Estimate
-from router_model.training.replay import Replay, Replayed
+from router_model.training.replay import Replay, Replayed, Turns
 
 NAMES = {
     "switch_dr": "Switch-DR",
@@ -45,8 +45,18 @@ def render_replay(replay: Replay) -> str:
         f"{replay.requests} requests, {replay.marked} with an outcome{left_out}; "
         f"router at {replay.policy or f'{replay.dial}={replay.value:g}'}"
     )
-    parts = [head, columns(values), columns(shares), columns(others), "\n".join(_notes(replay))]
-    return "\n\n".join(parts)
+    turns = [_turns(replay.conversations)] if replay.conversations else []
+    tables = [columns(table) for table in (values, shares, *turns, others)]
+    return "\n\n".join([head, *tables, "\n".join(_notes(replay))])
+
+
+def _turns(turns: Turns) -> list[list[str]]:
+    shares, usd = (turns.logged_moved, turns.router_moved), (turns.logged_cache_usd, turns.router_cache_usd)
+    return [
+        [f"{turns.later} later turns of conversations", "logged", "router"],
+        ["on another tier than the turn before", *(f"{share:.1%}" for share in shares)],
+        ["prompt caches, USD per 1,000 requests", *(f"{each * 1000:+.4f}" for each in usd)],
+    ]
 
 
 def _notes(replay: Replay) -> list[str]:
