@@ -18,27 +18,36 @@ class Offer:
 
     Attributes:
         tier: the tier.
-        usd_per_character: of the prompt.
+        usd_per_input_token: of the request.
         usd_per_answer: of an answer of the tier's mean length; or of what is expected of any answer beside
             ``usd_per_token``.
         usd_per_token: of the output tokens that the graph gives; 0 where it gives none.
     """
 
     tier: Tier
-    usd_per_character: float
+    usd_per_input_token: float
     usd_per_answer: float
     usd_per_token: float = 0.0
 
-    def usd(self, characters: int, output_tokens: float = 0.0) -> float:
-        """US dollars that a call is expected to cost, by the prompt's characters and the typical answer."""
-        return characters * self.usd_per_character + self.usd_per_answer + output_tokens * self.usd_per_token
+    def usd(self, input_tokens: float, output_tokens: float = 0.0) -> float:
+        """US dollars that a call is expected to cost, by the request's tokens and the typical answer's."""
+        asked = input_tokens * self.usd_per_input_token
+        return asked + self.usd_per_answer + output_tokens * self.usd_per_token
 
 
 class Decision:
     """What the router chose for one request, and why: it holds what was computed and derives the rest."""
 
     # No dataclass: a frozen one takes a microsecond longer to build, a twentieth of a decision.
-    __slots__ = ("_by", "_characters", "_chosen", "_offers", "_outputs", "_truncated")
+    __slots__ = (
+        "_by",
+        "_characters",
+        "_chosen",
+        "_input_tokens",
+        "_offers",
+        "_outputs",
+        "_truncated",
+    )
 
     def __init__(
         self,
@@ -46,6 +55,7 @@ class Decision:
         chosen: int,
         outputs: Sequence[float],
         characters: int,
+        input_tokens: float,
         truncated: bool,
         by: OperatingPoint | Rule,
     ) -> None:
@@ -53,6 +63,7 @@ class Decision:
         self._chosen = chosen
         self._outputs = outputs  # sufficiency [K], then output tokens [K] where the router knows them
         self._characters = characters
+        self._input_tokens = input_tokens
         self._truncated = truncated
         self._by = by
 
@@ -78,14 +89,14 @@ class Decision:
 
     @property
     def expected_cost_usd(self) -> float:
-        """US dollars that the call is expected to cost, by the text's length and the answer's.
+        """US dollars that the call is expected to cost, by ``input_tokens`` and the answer's.
 
-        The answer's is what the router expects of this prompt, where it learnt lengths, and else the tier's
-        mean.
+        The answer's length is what the router expects of this prompt, where it learnt lengths, and else the
+        tier's mean.
         """
         place = len(self._offers) + self._chosen
         tokens = self._outputs[place] if place < len(self._outputs) else 0.0
-        return self._offers[self._chosen].usd(self._characters, tokens)
+        return self._offers[self._chosen].usd(self._input_tokens, tokens)
 
     @property
     def output_tokens(self) -> dict[str, float] | None:
@@ -99,6 +110,11 @@ class Decision:
     def characters(self) -> int:
         """Length of the prompt."""
         return self._characters
+
+    @property
+    def input_tokens(self) -> float:
+        """Tokens of the request: those that ``route`` was told, or a quarter of the text's characters."""
+        return self._input_tokens
 
     @property
     def truncated(self) -> bool:
@@ -150,6 +166,7 @@ class Decisions(Sequence[Decision]):
         tier: int64 [N], position in the ladder.
         sufficiency: float32 [N, K].
         characters: int64 [N], length of the texts.
+        input_tokens: float64 [N], as of one ``Decision``.
         truncated: bool [N].
         by: the operating point or the rule that decided.
         output_tokens: float32 [N, K], tokens of each tier's typical answer; None where the router knows none.
@@ -159,6 +176,7 @@ class Decisions(Sequence[Decision]):
     tier: NDArray[np.int64]
     sufficiency: NDArray[np.float32]
     characters: NDArray[np.int64]
+    input_tokens: NDArray[np.float64]
     truncated: NDArray[np.bool_]
     by: OperatingPoint | Rule
     output_tokens: NDArray[np.float32] | None = None
@@ -175,8 +193,8 @@ class Decisions(Sequence[Decision]):
 
     def expected_cost_at(self, tier: NDArray[np.int64]) -> NDArray[np.float64]:
         """float64 [N], US dollars had these tiers been chosen, int64 [N]."""
-        prices = np.array([(o.usd_per_character, o.usd_per_answer, o.usd_per_token) for o in self.offers])
-        cost: NDArray[np.float64] = self.characters * prices[tier, 0] + prices[tier, 1]
+        prices = np.array([(o.usd_per_input_token, o.usd_per_answer, o.usd_per_token) for o in self.offers])
+        cost: NDArray[np.float64] = self.input_tokens * prices[tier, 0] + prices[tier, 1]
         if self.output_tokens is not None:
             cost = cost + self.output_tokens[np.arange(len(tier)), tier] * prices[tier, 2]
         return cost
@@ -193,6 +211,7 @@ class Decisions(Sequence[Decision]):
             int(self.tier[position]),
             outputs,
             int(self.characters[position]),
+            float(self.input_tokens[position]),
             bool(self.truncated[position]),
             self.by,
         )

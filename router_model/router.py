@@ -37,6 +37,7 @@ BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, f
 # A transformer on a CPU takes prompts one by one: int8 steps would be those of all rows of a block, and with
 # more rows at once its hidden states leave the cache.
 FRAMED_BLOCK_IDS = 1
+MOST_TOKENS = 1e15  # of a request: so that sums and products stay finite
 MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 LENGTH_TOLERANCE = 0.01  # of output tokens, for the same reason
@@ -83,7 +84,7 @@ class Router:
                 "train the router again"
             )
         self._offers = _offers(manifest)
-        self._prices = tuple((o.usd_per_character, o.usd_per_answer, o.usd_per_token) for o in self._offers)
+        self._prices = tuple((o.usd_per_input_token, o.usd_per_answer, o.usd_per_token) for o in self._offers)
         self._verify()
 
     @classmethod
@@ -134,6 +135,7 @@ class Router:
         quality: float | None = None,
         budget: float | None = None,
         rule: Rule | None = None,
+        input_tokens: float | None = None,
     ) -> Decision:
         """Choose a tier for a prompt, chat messages, or a request body.
 
@@ -143,9 +145,11 @@ class Router:
             budget: spend at most this share of the strongest tier's cost at best quality, in (0, 1].
                 With neither, the artifact's own dial.
             rule: decides in place of the operating curve, and of both dials (policy/rule.py).
+            input_tokens: of the whole request, with tools, images and what else is no text to route, where
+                the caller knows them: what the rule and the decision reckon the cost by.
 
         Raises:
-            PromptError: ``request`` has no known shape.
+            PromptError: ``request`` has no known shape, or ``input_tokens`` is no number of tokens.
             DialError: both dials, or one outside (0, 1], or one beside a rule.
         """
         policy = self.policy
@@ -163,13 +167,14 @@ class Router:
         elif not ids.size:
             ids = self._nothing
         outputs = self._session.one(ids, featurize(prompt))
+        asked = prompt.characters / CHARACTERS_PER_TOKEN if input_tokens is None else _tokens(input_tokens)
         if rule is not None:
-            chosen = rule(outputs[: self._tiers], self._usd(prompt.characters, outputs))
+            chosen = rule(outputs[: self._tiers], self._usd(asked, outputs))
         elif self._weights is not None and by.rule == "router":  # type: ignore[union-attr]  # it is a point
             chosen = self._weights.choose(outputs, by.penalty, prompt.characters)  # type: ignore[union-attr]
         else:
             chosen = policy.choose(outputs, by, prompt.text)  # type: ignore[arg-type]
-        return Decision(self._offers, chosen, outputs, prompt.characters, truncated, by)
+        return Decision(self._offers, chosen, outputs, prompt.characters, asked, truncated, by)
 
     def route_batch(
         self,
@@ -178,6 +183,7 @@ class Router:
         quality: float | None = None,
         budget: float | None = None,
         rule: Rule | None = None,
+        input_tokens: Sequence[float | None] | None = None,
     ) -> Decisions:
         """The decisions that ``route`` gives one by one, for many requests at once; raises as it does."""
         read = []
@@ -186,7 +192,7 @@ class Router:
                 read.append(prompts.read(request))
             except PromptError as error:
                 raise PromptError(f"request {position} of the batch: {error}") from None
-        return self.route_prompts(read, quality=quality, budget=budget, rule=rule)
+        return self.route_prompts(read, quality=quality, budget=budget, rule=rule, input_tokens=input_tokens)
 
     def route_prompts(
         self,
@@ -195,6 +201,7 @@ class Router:
         quality: float | None = None,
         budget: float | None = None,
         rule: Rule | None = None,
+        input_tokens: Sequence[float | None] | None = None,
     ) -> Decisions:
         """As ``route_batch``, for requests that ``router_model.prompt.read`` has read."""
         point = self.policy.point(quality, budget)
@@ -203,6 +210,12 @@ class Router:
             by = _dialled(point, rule)
         texts = [prompt.text for prompt in read]
         characters = np.array([prompt.characters for prompt in read], np.int64)  # [N]
+        asked = characters / CHARACTERS_PER_TOKEN  # [N]
+        if input_tokens is not None:
+            told = zip(input_tokens, asked.tolist(), strict=True)
+            asked = np.array(
+                [known if count is None else _tokens(count) for count, known in told], np.float64
+            )
         shown = np.array([len(text) for text in texts], np.int64)  # [N]
         outputs, tokens_over = self._outputs(read, texts)
         sufficiency, output_tokens = outputs[:, : self._tiers], None
@@ -214,7 +227,7 @@ class Router:
                 costs = self._weights.costs(characters, output_tokens)
             tier = self.policy.choose_batch(sufficiency, point, texts, costs)
         else:
-            rows = zip(outputs.tolist(), characters.tolist(), strict=True)
+            rows = zip(outputs.tolist(), asked.tolist(), strict=True)
             chosen = [rule(row[: self._tiers], self._usd(count, row)) for row, count in rows]
             tier = np.array(chosen, np.int64)
         return Decisions(
@@ -222,18 +235,19 @@ class Router:
             tier=tier,
             sufficiency=sufficiency,
             characters=characters,
+            input_tokens=asked,
             truncated=(characters > shown) | tokens_over,
             by=by,
             output_tokens=output_tokens,
         )
 
-    def _usd(self, characters: int, outputs: Sequence[float]) -> list[float]:
+    def _usd(self, asked: float, outputs: Sequence[float]) -> list[float]:
         """US dollars that a call is expected to cost at each tier [K]; outputs are [K] or [2 K]."""
         # As Offer.usd, without a call for each tier, which would take a microsecond.
         if not self._lengths:
-            return [each * characters + answer for each, answer, _ in self._prices]
+            return [each * asked + answer for each, answer, _ in self._prices]
         rows = zip(self._prices, outputs[self._tiers :], strict=True)
-        return [each * characters + answer + token * count for (each, answer, token), count in rows]
+        return [each * asked + answer + token * count for (each, answer, token), count in rows]
 
     def _outputs(
         self, read: Sequence[Prompt], texts: Sequence[str]
@@ -301,15 +315,21 @@ class Router:
             )
 
 
+def _tokens(told: float) -> float:
+    if not 0 <= told <= MOST_TOKENS:
+        raise PromptError(f"input_tokens={told!r:.40}: give a number from 0 to {MOST_TOKENS:g}, or None")
+    return told
+
+
 def _offers(manifest: Manifest) -> tuple[Offer, ...]:
-    """The tiers with what a character, an answer and a typical token of it cost at each."""
+    """The tiers with what a token of the request, an answer and a typical token of it cost at each."""
     tiers, lengths = manifest.ladder.tiers, manifest.lengths
     fixed = lengths.offset if lengths else manifest.output_tokens
     scale = lengths.scale if lengths else (0.0,) * len(tiers)
     return tuple(
         Offer(
             tier,
-            tier.input_usd_per_million * 1e-6 / CHARACTERS_PER_TOKEN,
+            tier.input_usd_per_million * 1e-6,
             tier.cost_usd(0, fixed[k]),
             tier.cost_usd(0, scale[k]),
         )

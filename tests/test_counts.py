@@ -37,6 +37,7 @@ def decisions_of(count: int, seed: int = 0) -> Decisions:
         random.integers(0, 3, count),
         random.random((count, 3), dtype=np.float32),
         random.integers(0, 5000, count),
+        random.integers(0, 5000, count).astype(np.float64),
         np.zeros(count, np.bool_),
         POINT,
     )
@@ -48,6 +49,7 @@ def part(decisions: Decisions, rows: slice) -> Decisions:
         decisions.tier[rows],
         decisions.sufficiency[rows],
         decisions.characters[rows],
+        decisions.input_tokens[rows],
         decisions.truncated[rows],
         POINT,
     )
@@ -79,7 +81,8 @@ def plain_sums(decisions: Decisions, columns: dict[str, list[Any]], rows: list[i
     sums: dict[str, float] = defaultdict(float)
     for n in rows:
         price = [
-            int(decisions.characters[n]) * offer.usd_per_character + offer.usd_per_answer for offer in OFFERS
+            float(decisions.input_tokens[n]) * offer.usd_per_input_token + offer.usd_per_answer
+            for offer in OFFERS
         ]
         tier = int(decisions.tier[n])
         sums[f"rows {tier}"] += 1

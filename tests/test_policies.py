@@ -66,6 +66,7 @@ def test_a_paced_log_is_decided_in_the_order_of_its_times(router: Router, logged
         tier=said.tier[order],
         sufficiency=said.sufficiency[order],
         characters=said.characters[order],
+        input_tokens=said.input_tokens[order],
         truncated=said.truncated[order],
         output_tokens=None if said.output_tokens is None else said.output_tokens[order],
     )
@@ -73,9 +74,9 @@ def test_a_paced_log_is_decided_in_the_order_of_its_times(router: Router, logged
 
 
 def test_conversations_switch_less_than_turns_by_themselves(router: Router, logged: Logged) -> None:
-    records = [dataclasses.replace(record, input_tokens=6000.0) for record in logged[0]]
-    apart = policy_of(router, worth_usd=0.01)(records, logged[1])
-    stays = policy_of(router, worth_usd=0.01, caches=Caches())(records, logged[1])
+    records, said = logged[0], dataclasses.replace(logged[1], input_tokens=np.full(600, 6000.0))
+    apart = policy_of(router, worth_usd=0.003)(records, said)
+    stays = policy_of(router, worth_usd=0.003, caches=Caches())(records, said)
 
     def switches(tiers: np.ndarray) -> int:
         return int((np.diff(tiers.reshape(-1, 4)) != 0).sum())
@@ -90,7 +91,7 @@ def test_a_session_of_another_tenant_is_another_conversation(router: Router, log
         for at, tenant in enumerate(["a", "b", "a", "b"])
     ]
     rows.append(dataclasses.replace(turn, session=None))
-    found = Conversations.followed(rows, [8000] * 5, [0, 1, 0, 2, 0], Caches().terms(router.ladder))
+    found = Conversations.followed(rows, [2000.0] * 5, [0, 1, 0, 2, 0], Caches().terms(router.ladder))
     assert found.later.tolist() == [False, False, True, True, False]
     assert found.moved.tolist() == [False, False, False, True, False]
     assert found.moved_share == 0.5
@@ -114,9 +115,10 @@ def test_a_replay_of_conversations_counts_what_caches_spare(
     assert plain.conversations.logged_cache_usd == plain.conversations.router_cache_usd == 0
     assert cached.conversations.later == 450
     assert cached.conversations.logged_moved == 1
-    assert cached.conversations.router_moved < 0.5
+    assert cached.conversations.router_moved < 0.9
     # The log's every fourth turn, a conversation's last, is on the tier of its first.
-    assert cached.conversations.router_cache_usd < cached.conversations.logged_cache_usd < 0
+    assert cached.conversations.logged_cache_usd < 0
+    assert cached.conversations.router_cache_usd < 0
     spared = plain.cost_usd.logged.value - cached.cost_usd.logged.value
     assert spared == pytest.approx(-cached.conversations.logged_cache_usd)
     ran = CliRunner().invoke(main, ["replay", str(artifact_path), str(log), "--sessions"])
@@ -129,7 +131,30 @@ def test_conversations_go_by_the_dials_penalty(router: Router) -> None:
     dear = policy_of(router, quality=1.0, caches=Caches())
     assert isinstance(cheap, InSessions)
     assert isinstance(dear, InSessions)
-    assert cheap.base.price >= dear.base.price
+    assert cheap.penalty > dear.penalty
+    assert cheap.dollar is None
+
+
+def test_a_long_prompt_does_not_count_a_dollar_for_more(router: Router, logged: Logged) -> None:
+    policy = policy_of(router, quality=0.9, caches=Caches(1.0, 1.0))
+    records, said = logged
+    alone = [dataclasses.replace(record, session=None) for record in records]
+
+    def strongest(tokens: float) -> float:
+        longer = dataclasses.replace(said, input_tokens=np.full(len(said), tokens))
+        return float((policy(alone, longer) == 2).mean())  # type: ignore[misc]
+
+    assert strongest(1e6) == pytest.approx(strongest(1e5), abs=0.02)
+    assert 0 < strongest(1e6) < 1
+
+
+def test_shares_that_the_guard_fixed_are_not_replayed_as_conversations(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = dataclasses.replace(router.policy.point(0.9), rule="fixed", note="not better")
+    monkeypatch.setattr(router.policy, "point", lambda quality=None, budget=None: fixed)
+    with pytest.raises(ConfigError, match=r"fixed shares of tiers .*not better"):
+        policy_of(router, quality=0.9, caches=Caches())
 
 
 def test_a_policy_that_goes_by_time_names_requests_without_one(router: Router, logged: Logged) -> None:

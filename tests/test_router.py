@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,35 @@ def test_the_default_dial_is_the_artifacts_own(router: Router) -> None:
     assert router.route("hello").point.value == pytest.approx(default)
     other = Router(with_manifest(router.artifact, default_quality=0.7))
     assert other.route("hello").point == router.route("hello", quality=0.7).point
+
+
+def test_tokens_that_the_caller_knows_are_what_cost_is_reckoned_by(router: Router) -> None:
+    seen: list[list[float]] = []
+
+    def rule(sufficiency: Sequence[float], usd: Sequence[float]) -> int:
+        seen.append(list(usd))
+        return 1
+
+    prices = [tier.input_usd_per_million * 1e-6 for tier in router.ladder.tiers]
+    text = "prove theorem lemma hello!"
+    estimated, told = router.route(text, rule=rule), router.route(text, rule=rule, input_tokens=50_000)
+    assert (estimated.input_tokens, told.input_tokens) == (len(text) / 4, 50_000)
+    assert estimated.characters == told.characters == len(text)
+    more = [(50_000 - len(text) / 4) * price for price in prices]
+    assert [b - a for a, b in zip(*seen, strict=True)] == pytest.approx(more)
+    assert told.expected_cost_usd - estimated.expected_cost_usd == pytest.approx(more[1])
+    batch = router.route_batch([text, text], rule=rule, input_tokens=[50_000, None])
+    assert batch.input_tokens.tolist() == [50_000, len(text) / 4]
+    assert batch[0].expected_cost_usd == pytest.approx(told.expected_cost_usd, rel=1e-6)
+    assert router.route(text, input_tokens=50_000).tier == router.route(text).tier
+
+
+@pytest.mark.parametrize("tokens", [-1, float("nan"), float("inf")])
+def test_what_is_no_number_of_tokens_is_refused(router: Router, tokens: float) -> None:
+    with pytest.raises(PromptError, match="input_tokens"):
+        router.route("hello", input_tokens=tokens)
+    with pytest.raises(PromptError, match="input_tokens"):
+        router.route_batch(["hello"], input_tokens=[tokens])
 
 
 def test_why_names_the_dial_and_the_reason(router: Router) -> None:

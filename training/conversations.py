@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.data.formats.values import seconds as seconds_of
-from router_model.data.labels import CHARACTERS_PER_TOKEN
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder
@@ -65,12 +64,12 @@ class Conversations:
 
     @classmethod
     def followed(
-        cls, requests: Sequence[Record], characters: Sequence[int], tiers: Sequence[int], terms: Terms
+        cls, requests: Sequence[Record], input_tokens: Sequence[float], tiers: Sequence[int], terms: Terms
     ) -> "Conversations":
         """Follow each conversation in the order of its times; raises as ``in_order`` does.
 
         Args:
-            characters: of each prompt [N], which its tokens are estimated from where the log lacks them.
+            input_tokens: of each request [N].
             tiers: positions [N].
         """
         times, order = in_order(requests)
@@ -82,7 +81,7 @@ class Conversations:
             name, tier, at = name_of(requests[row]), tiers[row], times[row]
             if name is None:
                 continue
-            session, tokens = known.get(name, begun), tokens_of(requests[row], characters[row])
+            session, tokens = known.get(name, begun), int(input_tokens[row])
             later[row], moved[row] = session.turns > 0, session.turns > 0 and session.tier != tier
             cache_usd[row] = session.cache_usd(tier, terms, tokens=tokens, at=at)
             known[name] = session.after(tier, nothing, terms, tokens=tokens, at=at)
@@ -113,8 +112,3 @@ def in_order(requests: Sequence[Record]) -> tuple[list[float], list[int]]:
             "time; give all one"
         )
     return known, np.argsort(known, kind="stable").tolist()
-
-
-def tokens_of(request: Record, characters: int) -> int:
-    """Tokens of the prompt, as logged, or else estimated from its characters."""
-    return int(request.input_tokens or characters / CHARACTERS_PER_TOKEN)

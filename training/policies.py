@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from router_model.data.records import Record
 from router_model.decision import Decisions
 from router_model.errors import ConfigError
+from router_model.policy.curve import OperatingPoint
 from router_model.policy.pace import Pace, Term
 from router_model.policy.rule import Priced, Rule
 from router_model.policy.session import Session, Terms
 from router_model.policy.term import lot_of, term_at, zone_of
 from router_model.policy.traffic import Profile, Traffic
 from router_model.router import Router
-from router_model.training.conversations import Caches, Conversations, in_order, name_of, tokens_of
+from router_model.training.conversations import Caches, Conversations, in_order, name_of
 
 Tiers = NDArray[np.int64]
 MOST_USD = 1e12
@@ -98,12 +99,16 @@ class InSessions:
     """Conversations stay on their tier unless the gain is worth the switch (policy/session.py).
 
     Attributes:
-        base: what a dollar is worth in quality.
         terms: what turns cost at each tier.
+        penalty: in quality for what a turn costs at the strongest tier; or
+        dollar: in quality for a US dollar, where that is given.
+        answer_usd: what an answer costs at the strongest tier.
     """
 
-    base: Priced
     terms: Terms
+    penalty: float = 0.0
+    dollar: float | None = None
+    answer_usd: float = 0.0
 
     def __call__(self, requests: Sequence[Record], said: Decisions) -> Tiers:
         """As ``Policy``; requests need a timestamp, and those without a session are one each."""
@@ -113,10 +118,12 @@ class InSessions:
         known: dict[tuple[str | None, str], Session] = {}
         for row in order:
             request, at, (sufficiency, usd) = requests[row], times[row], rows[row]
-            tokens = tokens_of(request, int(said.characters[row]))
-            name = name_of(request)
+            tokens, name = int(said.input_tokens[row]), name_of(request)
             session = known.get(name, begun) if name else begun
-            rule = session.rule(self.base, self.terms, tokens=tokens, at=at)
+            price = self.dollar
+            if price is None:
+                price = self.penalty / self.terms.strongest_usd(tokens, self.answer_usd)
+            rule = session.rule(Priced(price), self.terms, tokens=tokens, at=at)
             chosen[row] = tier = rule(sufficiency, usd)
             if name:
                 known[name] = session.after(tier, sufficiency, self.terms, tokens=tokens, at=at)
@@ -124,10 +131,15 @@ class InSessions:
 
     def followed(self, requests: Sequence[Record], said: Decisions, tiers: Tiers) -> Conversations:
         """What these choices, int64 [N], do to the conversations; raises as a call does."""
-        return Conversations.followed(requests, said.characters.tolist(), tiers.tolist(), self.terms)
+        return Conversations.followed(requests, said.input_tokens.tolist(), tiers.tolist(), self.terms)
 
     def __str__(self) -> str:
-        return f"turns of conversations, {self.base}"
+        return f"turns of conversations, {self._price()}"
+
+    def _price(self) -> str:
+        if self.dollar is not None:
+            return str(Priced(self.dollar))
+        return f"a turn at the strongest tier is {self.penalty:.3g} of quality"
 
 
 def policy_of(
@@ -171,10 +183,23 @@ def policy_of(
             raise ConfigError(f"--zone {zone!r:.40}: no such time zone here; give a name, such as UTC")
         return Paced(partial(term_at, usd, per, zone))
     if caches is not None:
-        point = router.policy.point(quality, budget)
-        price = 1 / worth_usd if worth_usd else point.penalty / router.artifact.manifest.strongest_usd
-        return InSessions(Priced(price), caches.terms(router.ladder))
+        return _in_sessions(router, router.policy.point(quality, budget), worth_usd, caches)
     return ByRule(Priced(1 / worth_usd)) if worth_usd else None
+
+
+def _in_sessions(
+    router: Router, point: OperatingPoint, worth_usd: float | None, caches: Caches
+) -> InSessions:
+    terms = caches.terms(router.ladder)
+    if worth_usd is not None:
+        return InSessions(terms, dollar=1 / worth_usd)
+    if point.rule != "router":
+        raise ConfigError(
+            f"{point.dial}={point.value:g} has fixed shares of tiers ({point.note or 'by the guard'}), which "
+            "no conversation moves; give --worth-usd, or another dial"
+        )
+    answer = router.artifact.manifest.output_tokens[-1]
+    return InSessions(terms, point.penalty, answer_usd=router.ladder.tiers[-1].cost_usd(0, answer))
 
 
 def _rows(said: Decisions) -> list[tuple[list[float], list[float]]]:

@@ -10,7 +10,7 @@ from router_model import tokens
 from router_model.decision import Decision
 from router_model.features import featurize
 from router_model.prompt import Request
-from router_model.router import Router
+from router_model.router import CHARACTERS_PER_TOKEN, Router
 
 STAGES = ("read", "tokens", "features", "graph", "policy and decision")
 
@@ -48,6 +48,7 @@ def timed(router: Router, request: Request) -> tuple[Decision, list[int]]:
         chosen = router._weights.choose(outputs, point.penalty, prompt.characters)
     else:
         chosen = router.policy.choose(outputs, point, prompt.text)
-    decision = Decision(router._offers, chosen, outputs, prompt.characters, truncated, point)
+    characters, asked = prompt.characters, prompt.characters / CHARACTERS_PER_TOKEN
+    decision = Decision(router._offers, chosen, outputs, characters, asked, truncated, point)
     marks.append(clock())
     return decision, [end - start for start, end in pairwise(marks)]

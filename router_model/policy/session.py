@@ -32,6 +32,7 @@ from router_model.policy.rule import Priced
 
 HELD = 2  # turns for which a conversation does not come down after a failure
 LEAST = -1e300
+LEAST_USD = 1e-12  # so that a strongest tier that costs nothing divides nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,20 @@ class Terms:
             )
             for price in prices
         )
+
+    def strongest_usd(self, tokens: int, answer_usd: float) -> float:
+        """US dollars of a turn at the strongest tier, in a conversation that is there.
+
+        A dial's penalty is in quality for what the strongest tier costs, so over this it is a dollar's price,
+        and long prompts do not count a dollar for more than short ones.
+
+        Args:
+            tokens: of the turn's whole prompt.
+            answer_usd: what an answer costs there.
+        """
+        _, _, later, _, least = self.rates[-1]
+        a_token = self.prices[-1].plain + (later if tokens >= least else 0.0)
+        return max(LEAST_USD, answer_usd + tokens * a_token)
 
 
 class Staying:

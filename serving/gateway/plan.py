@@ -125,8 +125,10 @@ class Planner:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
             if rule := self._rule(self.router.policy.point(quality, budget), named, lowered, conversation):
-                return self.router.route(call.body, rule=rule)
-            return self.router.route(call.body, quality=quality, budget=budget)
+                return self.router.route(call.body, rule=rule, input_tokens=call.input_tokens)
+            return self.router.route(
+                call.body, quality=quality, budget=budget, input_tokens=call.input_tokens
+            )
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
 

@@ -128,6 +128,24 @@ def test_a_conversation_goes_by_the_price_that_dollars_have(shipped: Router) -> 
     assert chosen(1e9, "auto:quality=1") != "small"
 
 
+def test_tools_that_no_router_reads_are_paid_for_all_the_same(shipped: Router) -> None:
+    plain = [tier.input_usd_per_million * 1e-6 for tier in shipped.ladder.tiers]
+    prices = [InputPrice(each, 0.1 * each, each) for each in plain]
+    tool = {"type": "function", "function": {"name": "find", "description": "where " * 20_000}}
+    text = "Is 7 a prime? Say yes or no."
+    body = {"model": "auto", "messages": [{"role": "user", "content": text}], "tools": [tool]}
+    asked = read_call("chat", msgspec.json.encode(body), {}, Limits())
+    assert asked.input_tokens > 30_000
+    pacer = SimpleNamespace(priced=lambda *_: Priced(2 / (30_000 * plain[2])), watched=lambda rule: rule)
+    planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, 0.0, lambda: (), pacer))
+    at_small = replace(conversation(on(0), prices), tokens=asked.input_tokens)
+    plan = planner.plan(asked, TIERS, conversation=at_small)
+    assert plan.tier != "large"  # which costs two in quality, and no answer is worth more than one
+    assert plan.decision
+    assert plan.decision.input_tokens == asked.input_tokens
+    assert plan.decision.expected_cost_usd > 30_000 * plain[0]
+
+
 def test_no_conversation_moves_what_is_certified_but_its_floor_does(
     shipped: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 HEADER = "x-router-session"
 ENDPOINTS = frozenset({"chat", "responses", "messages"})  # whose requests hold a conversation
 SECRET_BYTES = 32
-LEAST_USD = 1e-12  # so that a strongest tier that costs nothing divides nothing
 
 
 @dataclass(slots=True)
@@ -146,7 +145,7 @@ class Sessions:
             before=before,
             session=session,
             terms=terms,
-            strongest_usd=self._strongest_usd(terms, call.input_tokens),
+            strongest_usd=terms.strongest_usd(call.input_tokens, self._answer_usd),
             tokens=call.input_tokens,
             at=now,
             tool_loop=said.tool_loop,
@@ -193,11 +192,6 @@ class Sessions:
             return self._terms["openai"]
         # Anthropic's models write to the cache, and read from it, where the client marks what.
         return self._terms["anthropic"] if b'"cache_control"' in call.raw else self._uncached
-
-    def _strongest_usd(self, terms: Terms, tokens: int) -> float:
-        _, _, later, _, least = terms.rates[-1]
-        a_token = terms.prices[-1].plain + (later if tokens >= least else 0.0)
-        return max(LEAST_USD, self._answer_usd + tokens * a_token)
 
 
 def _first(gateway: GatewayConfig, shape: str) -> dict[str, Provider]:
