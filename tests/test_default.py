@@ -207,6 +207,19 @@ def test_few_rows_do_better_from_a_router_than_from_the_base(
     assert losses["warm"] < 0.9 * losses["cold"]
 
 
+def test_what_goes_on_from_a_router_is_trained_with_dropout_too(
+    taught: Base, prepared: Prepared, quick: TrainConfig
+) -> None:
+    rows, targets = np.arange(60), prepared.labels.sufficient
+
+    def loss(dropout: float) -> float:
+        config = dataclasses.replace(quick, dropout=dropout)
+        fitted = fit(Static(taught), prepared.encoded, targets, rows, NONE, config, stop_after=1)
+        return fitted.history[0]["train_loss"]
+
+    assert loss(0.9) > loss(0.0) + 0.01
+
+
 def test_a_start_that_is_wrong_is_turned_round(taught: Base, prepared: Prepared) -> None:
     network = Static(taught).new_network(prepared.encoded.features, 3, TrainConfig()).eval()
     rows = np.arange(400)
