@@ -152,7 +152,7 @@ class _Job:
             return _finished(network, self.finished)
         if encoder.learned and isinstance(network, Network):
             refit_logits(network, predict(network.eval(), encoded, rows), targets)
-            network.train()  # or it would be fitted without dropout: Lightning leaves a network's mode as it is
+            network.train()  # Lightning leaves the mode as it is, and there would be no dropout
         epochs = planned_epochs(len(rows), config)
         steps = epochs * math.ceil(len(rows) / config.batch_size)
         best = BestEpoch(epochs, self.stop_after, max(1, math.ceil(config.patience * epochs)), epoch_done)

@@ -67,6 +67,8 @@ FAMILIES = _of(
     ("cache_spared_usd_total", "counter", "US dollars that answers of the cache had cost.", ("tenant",)),
     ("explored_total", "counter", "Requests whose tier was drawn at random.", ("tier",)),
     ("escalated_total", "counter", "Requests answered by a stronger tier because theirs failed.", ("tier",)),
+    ("conversation_turns_total", "counter",
+     "Answered turns of conversations: began, stayed, or went up or down a tier.", ("move",)),
     ("refused_total", "counter", "Requests refused before a call.", ("reason",)),
     ("attempts_failed_total", "counter", "Calls that failed by the provider's fault.", ("provider",)),
     ("feedback_total", "counter", "Outcomes told for earlier requests.", ("tier", "outcome")),

@@ -165,7 +165,8 @@ class Turn:
         sessions, conversation = self.state.sessions, self._conversation
         if sessions and conversation and plan.decision and answer.status < 400:
             sufficiency = list(plan.decision.sufficiency.values())
-            sessions.answered(conversation, self.id, answer.tier, sufficiency)
+            move = sessions.answered(conversation, self.id, answer.tier, sufficiency)
+            self.state.metrics.count("conversation_turns_total", move)
 
     async def _streamed(self, answer: Answer) -> Pieces:
         encoding = header(answer.headers, b"content-encoding")

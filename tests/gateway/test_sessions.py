@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ NEXT = {"role": "user", "content": "Thank you! What is the capital of France?"}
 WRONG = {"role": "user", "content": "No, that's wrong. Try again."}
 DEAR, CHEAP = "auto:quality=1", "auto:quality=0.8"
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "42"}
+ONE_EACH = {"began": 1, "stayed": 1, "up": 1}
 CALL = {
     "role": "assistant",
     "content": None,
@@ -50,6 +52,13 @@ class Client:
             raw = answer.read()
             assert answer.status == 200, raw
             return {name.lower(): value for name, value in answer.getheaders()}, raw
+
+    def scrape(self) -> str:
+        with contextlib.closing(
+            http.client.HTTPConnection(self.served.host, self.served.port, timeout=30)
+        ) as line:
+            line.request("GET", "/metrics")
+            return line.getresponse().read().decode()
 
     def chat(self, model: str, *messages: Any, session: str = "", **more: Any) -> dict[str, str]:
         headers = {"x-router-session": session} if session else {}
@@ -179,6 +188,20 @@ def test_a_user_who_says_that_it_is_wrong_gets_a_stronger_tier(client: Client) -
     ask, answer = {"role": "user", "content": "Capital of Mali?"}, {"role": "assistant", "content": "Lagos."}
     assert client.chat("auto:budget=0.01", ask)["x-router-tier"] == "small"
     assert client.chat("auto:budget=0.01", ask, answer, WRONG)["x-router-tier"] == "medium"
+
+
+def test_metrics_tell_what_became_of_turns(client: Client) -> None:
+    def turns() -> dict[str, int]:
+        scraped = client.scrape()
+        found = re.findall(r'router_conversation_turns_total\{move="(\w+)"\} (\d+)', scraped)
+        return {"began": 0, "stayed": 0, "up": 0, **{move: int(count) for move, count in found}}
+
+    before = turns()
+    ask, answer = {"role": "user", "content": "Capital of Chad?"}, {"role": "assistant", "content": "Lagos."}
+    client.chat("auto:budget=0.01", ask)
+    client.chat("auto:budget=0.01", ask, answer, WRONG)
+    client.chat("auto:budget=0.01", ask, answer, WRONG, answer, NEXT)
+    assert {move: turns()[move] - before[move] for move in before} == {**dict.fromkeys(before, 0), **ONE_EACH}
 
 
 def test_anthropics_prompts_are_held_where_the_client_marks_them(client: Client) -> None:

@@ -153,12 +153,15 @@ class Sessions:
 
     def answered(
         self, conversation: Conversation, request: str, tier: str, sufficiency: Sequence[float]
-    ) -> None:
-        """A tier of the ladder has begun to answer the turn."""
+    ) -> str:
+        """A tier of the ladder has begun to answer the turn: "began", "stayed", or went "up" or "down"."""
         c = conversation
-        place = self._router.ladder.names.index(tier)
+        place, before = self._router.ladder.names.index(tier), c.session.tier
         c.session = c.session.after(place, sufficiency, c.terms, tokens=c.tokens, at=c.at)
         c.known = Known.of(c.name, request, c.at, c.session)
+        if before < 0:
+            return "began"
+        return "stayed" if place == before else "up" if place > before else "down"
 
     def token(self, conversation: Conversation, tenant: str) -> str:
         """What the client may carry to the next turn; "" where there is nothing to tell."""
