@@ -49,7 +49,7 @@ def main() -> None:
     def steered(prompt: str) -> Decision:
         base = pace.rule(USD_PER_SECOND, SECONDS)
         rule = session.rule(base, terms, tokens=TOKENS, at=30.0, tool_loop=False)
-        return router.route(prompt, rule=rule)
+        return router.route(prompt, rule=rule, input_tokens=TOKENS)
 
     rounds = [[summary(laps(call, prompts))["p50"] for call in (plain, steered)] for _ in range(asked.rounds)]
     added = statistics.median(after - before for before, after in rounds[1:])  # the first is to warm up

@@ -205,7 +205,8 @@ class Session:
         Args:
             base: what a dollar is worth in quality.
             terms: of as many tiers as the session's.
-            tokens: of the turn's whole prompt.
+            tokens: of the turn's whole prompt. The dollars that the rule is then given must count as many:
+                ``Router.route`` takes them as ``input_tokens``.
             at: now, in seconds of the caller's clock.
             tool_loop: whether the prompt ends with tool calls or their results: then no lower tier than the
                 last one's goes on.

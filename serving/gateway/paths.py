@@ -53,16 +53,16 @@ def calling(endpoint: Endpoint) -> Path:
     def answer(state: State, incoming: Incoming) -> Pieces:
         call = read_call(endpoint, incoming.body, incoming.headers, state.config.limits)
         if incoming.dry:
-            return dry(state, call)
+            return dry(state, call, incoming)
         assert incoming.caller is not None  # noqa: S101  # the path has a scope
         return Turn(state, call, incoming.caller, incoming.id, incoming.headers).run()
 
     return Path(answer, "call", endpoint)
 
 
-async def dry(state: State, call: Call) -> Pieces:
+async def dry(state: State, call: Call, incoming: Incoming) -> Pieces:
     """What would be done, and nothing is."""
-    told = decided(state, call)  # before the head: it may be refused
+    told = await decided(state, call, incoming)  # before the head: it may be refused
     yield Head(200, [JSON, (b"x-router-dry-run", b"true")])
     yield told
 
@@ -73,15 +73,21 @@ async def route(state: State, incoming: Incoming) -> Pieces:
     raw = incoming.body if "model" in body else msgspec.json.encode({"model": "auto", **body})
     endpoint: Endpoint = "responses" if "input" in body else "completions" if "prompt" in body else "chat"
     call = read_call(endpoint, raw, incoming.headers, state.config.limits)
-    told = decided(state, call)
+    told = await decided(state, call, incoming)
     yield Head(200, [JSON])
     yield told
 
 
-def decided(state: State, call: Call) -> bytes:
-    """The decision as JSON: tier, the providers that could answer, probabilities, expected cost, why."""
+async def decided(state: State, call: Call, incoming: Incoming) -> bytes:
+    """The decision as JSON: tier, the providers that could answer, probabilities, expected cost, why.
+
+    It is that of the next turn, where the request goes on with a conversation, of which nothing is kept.
+    """
+    conversation = None
+    if state.sessions is not None and incoming.caller is not None:
+        conversation = await state.sessions.find(call, incoming.caller.tenant, incoming.headers)
     able = state.able(call)
-    plan = state.planner.plan(call, able)
+    plan = state.planner.plan(call, able, conversation=conversation)
     decision = plan.decision
     told: dict[str, Any] = {
         "tier": plan.tier,

@@ -130,6 +130,20 @@ def test_another_conversation_is_not_taken_for_this_one(client: Client) -> None:
     assert client.chat(CHEAP, *so_far, NEXT, user="somebody else")["x-router-tier"] != "large"
 
 
+def test_a_route_alone_is_that_of_the_next_turn_and_leaves_no_trace(client: Client) -> None:
+    def routed(*messages: Any) -> str:
+        body = {"model": CHEAP, "messages": messages, "user": "asks first"}
+        return str(json.loads(client.post("/v1/route", body)[1])["tier"])
+
+    _, so_far = client.begin(user="asks first")
+    begun = {"role": "user", "content": f"What is the capital of France? {TEXT}"}
+    assert routed(begun) != "large"
+    assert routed(*so_far, NEXT) == "large"
+    answer = {"role": "assistant", "content": "Paris."}
+    assert routed(begun, answer, NEXT) == routed(NEXT)
+    assert client.chat(CHEAP, *so_far, NEXT, user="asks first")["x-router-tier"] == "large"
+
+
 def test_a_token_goes_on_where_the_messages_do_not_tell(client: Client) -> None:
     headers, _ = client.begin()
     summary = {"role": "user", "content": f"In short, so far: {TEXT}"}
