@@ -362,6 +362,29 @@ def test_a_slow_one_comes_last() -> None:
     run(test)
 
 
+def test_a_tier_takes_as_long_as_the_calls_of_its_providers_that_are_up() -> None:
+    async def test() -> None:
+        async with Pretend() as quick, Pretend() as slow:
+            slow.behaviour = Behaviour(first_byte_seconds=0.2)
+            tiers = {
+                "small": [provider("q", quick.base_url)],
+                "large": [provider("s", slow.base_url)],
+                "other": [provider("o", quick.base_url)],
+            }
+            async with opened(config(tiers, breaker={"failures": 1})) as dispatch:
+                assert dispatch.seconds(["small", "large"]) == (0.0, 0.0)
+                for tier in ("small", "large"):
+                    await ask(dispatch, tiers=(tier,))
+                small, large, unknown = dispatch.seconds(["small", "large", "other"])
+                assert 0 < small == unknown < 0.2 <= large
+                slow.behaviour = Behaviour(status=500)
+                assert (await ask(dispatch, tiers=("large",)))[0].status == 500
+                assert not dispatch.up("large")
+                assert dispatch.seconds(["small", "large"]) == (small, small)
+
+    run(test)
+
+
 def test_a_hedge_answers_for_one_that_dawdles_and_the_loser_is_left() -> None:
     async def test() -> None:
         async with two(retry={"hedge_after_seconds": 0.05}) as (dispatch, a, b):
