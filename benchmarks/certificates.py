@@ -17,126 +17,28 @@ Savings are 1 - cost over the strongest tier's, on all rows: ``certified``; ``pl
 whose mean loss on the certifying half is within the bound, which promises nothing; and ``at_same_quality``,
 of the cheapest penalty that loses no more on all rows than the certified one.
 
-The monitor is fed outcomes of chosen tiers alone. ``no_shift`` draws from rows that did not certify; a shift
-draws from rows of a kind that takes over entirely: tasks that neither router nor certificate has seen, the
-harder half of the tasks, prompts longer than the median.
+What the monitor sees is in ``benchmarks/shifts.py``.
 """
 
 import argparse
-import dataclasses
 import json
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from crossfitted import TASK_FOLDS, Floats, Rows, Rowset, halves, told
 from scipy.stats import binomtest, norm
+from shifts import shifts
 
 from router_model.bench.fresh import machine
-from router_model.data.readers import Reading
-from router_model.errors import DataError
-from router_model.ladder import Ladder
-from router_model.policy.curve import OperatingPoint
-from router_model.policy.monitor import Feedback, Monitor
 from router_model.training.bounds import clopper_pearson, hedged_bet, hoeffding_bentkus
-from router_model.training.certify import CLAIMS_ERROR, claims
-from router_model.training.config import TrainConfig
-from router_model.training.crossfit import crossfit
 from router_model.training.curve import choose, penalty_grid
-from router_model.training.encoders.registry import load
-from router_model.training.fit import predict
-from router_model.training.prepare import Prepared, prepare, read_all
-from router_model.training.promise import Promise, cheapest
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 SETS = ("mmlu_pro", "mixed_tasks")
 PROMISES = [(bound, confidence) for bound in (0.01, 0.02, 0.05) for confidence in (0.9, 0.95)]
-TASK_FOLDS = 4  # routers that have not seen a part of the tasks
 BLOCK = 40  # penalties tested at once
-ERROR = 0.05  # of the monitor
-PATIENCE = 500  # items until which it is to revoke
-QUIET_ITEMS = 2000  # of a run without a shift, and before a late one
-
-
-@dataclass(frozen=True)
-class Rowset:
-    """Rows of one data set and what routers say of them that had not seen them.
-
-    Attributes:
-        probabilities: float64 [N, K], by routers that had seen all tasks.
-        without: float64 [F, N, K], by routers that had not seen the tasks of ``unseen``.
-        unseen: bool [F, N].
-        outcomes, cost: float64 [N, K].
-        groups, characters: int64 [N].
-        task: text [N].
-    """
-
-    probabilities: Floats
-    without: Floats
-    unseen: NDArray[np.bool_]
-    outcomes: Floats
-    cost: Floats
-    groups: Rows
-    characters: Rows
-    task: NDArray[np.str_]
-
-    @classmethod
-    def read(cls, folder: Path, name: str, keep: Path | None, task_folds: int) -> "Rowset":
-        """From the file that an earlier run kept, or by cross-fitting, which takes minutes."""
-        path = keep / f"{name}.npz" if keep else None
-        if path and path.exists():
-            with np.load(path, allow_pickle=False) as kept:
-                return cls(**{key: kept[key] for key in kept.files})
-        made = cls._fitted(folder, name, task_folds)
-        if path:
-            np.savez(path, **{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
-        return made
-
-    @classmethod
-    def _fitted(cls, folder: Path, name: str, task_folds: int) -> "Rowset":
-        config = TrainConfig()
-        encoder = load(config, None)
-        ladders = json.loads((folder / "ladders.json").read_text())
-        ladder = Ladder.from_dict(ladders[f"train/{name}"])
-        records = read_all([folder / "train" / f"{name}.jsonl.gz"], Reading())
-        prepared = prepare(records, ladder, config, encoder)
-        known = np.flatnonzero(prepared.labels.complete)
-        task = np.array([str(record.task) for record in prepared.records])
-        tasks = np.unique(task)
-        fold_of = np.random.default_rng(0).permutation(np.arange(len(tasks)) % TASK_FOLDS)
-        unseen = np.stack([np.isin(task, tasks[fold_of == fold]) for fold in range(task_folds)])
-        told(f"{name}: cross-fitting")
-        whole = crossfit(encoder, prepared.encoded, prepared.labels.sufficient, prepared.groups, config)
-        without = []
-        for fold in range(task_folds):
-            told(f"{name}: cross-fitting without {', '.join(tasks[fold_of == fold])}")
-            without.append(_without(prepared, unseen[fold], config))
-        return cls(
-            whole.probabilities[known],
-            np.stack(without)[:, known],
-            unseen[:, known],
-            prepared.labels.outcomes[known],
-            prepared.labels.cost_usd[known],
-            prepared.groups[known],
-            np.array([prepared.records[row].prompt.characters for row in known.tolist()], np.int64),
-            task[known],
-        )
-
-
-def _without(prepared: Prepared, unseen: NDArray[np.bool_], config: TrainConfig) -> Floats:
-    """What a router says that has not seen some rows, of those and, out of fold, of the others: [N, K]."""
-    encoder, seen, new = load(config, None), np.flatnonzero(~unseen), np.flatnonzero(unseen)
-    part = prepared.take(seen)
-    fitted = crossfit(encoder, part.encoded, part.labels.sufficient, part.groups, config)
-    said = np.empty(prepared.labels.sufficient.shape)
-    said[seen] = fitted.probabilities
-    said[new] = fitted.calibration(predict(fitted.network, prepared.encoded, new))
-    return said
+SAVINGS = ("certified", "plain", "at_same_quality")
 
 
 @dataclass(frozen=True)
@@ -179,18 +81,6 @@ class Sequence:
             if not open_.any():
                 break
         return passed
-
-
-def halves(groups: Rows, random: np.random.Generator, *, again: bool) -> tuple[Rows, Rows]:
-    """A row of each group of a random half, or of as many groups drawn with replacement; and the rest."""
-    order = random.permutation(len(groups))
-    names, first = np.unique(groups[order], return_index=True)
-    one_of_each = random.permutation(order[first])
-    half = len(names) // 2
-    if again:
-        return random.choice(one_of_each, half), one_of_each[:0]
-    inside = one_of_each[:half]
-    return inside, np.flatnonzero(~np.isin(groups, groups[inside]))
 
 
 def certificates(rows: Rowset, splits: int) -> dict[str, Any]:
@@ -272,122 +162,6 @@ def _summary(found: list[dict[str, float]], confidence: float) -> dict[str, Any]
         "saved_over_at_same_quality": round(mean["certified"] / max(mean["at_same_quality"], 1e-9), 4),
         "saved_over_plain": round(mean["certified"] / max(mean["plain"], 1e-9), 4),
     }
-
-
-SAVINGS = ("certified", "plain", "at_same_quality")
-
-
-@dataclass(frozen=True)
-class Service:
-    """A certified router in service: ``monitor`` as it begins, ``items`` of rows [N] by their positions."""
-
-    monitor: Monitor
-    items: list[Feedback]
-    certified: Rows
-
-    @classmethod
-    def begun(cls, rows: Rowset, said: Floats, among: Rows, random: np.random.Generator) -> "Service":
-        """Certified on a half of the groups of ``among``, by probabilities ``said`` [N, K]."""
-        picked, _ = halves(rows.groups[among], random, again=False)
-        inside = among[picked]
-        relative = rows.cost[inside].mean(axis=0) / rows.cost[inside, -1].mean()
-        promise = Promise(0.02, 0.95)
-        points = [
-            OperatingPoint("certified", 0.02, "router", float(penalty), (0.0,) * len(relative), 0.0, 0.0)
-            for penalty in penalty_grid(said[among], relative)
-        ]
-        try:
-            point, _ = cheapest(points, said[inside], rows.outcomes[inside], relative, promise)
-        except DataError:
-            point = points[0]
-        chosen = choose(said, relative, np.array([point.penalty]))[:, 0]
-        items = [
-            Feedback(
-                float(rows.outcomes[row, tier]),
-                float(said[row, tier]),
-                float(said[row, -1]),
-                int(rows.characters[row]),
-            )
-            for row, tier in enumerate(chosen.tolist())
-        ]
-        made, lengths = claims([items[row] for row in inside.tolist()])
-        return cls(Monitor.watching(made, lengths, ERROR, CLAIMS_ERROR), items, inside)
-
-    def revoked_at(
-        self, rows: Rows, most: int, random: np.random.Generator, since: Monitor | None = None
-    ) -> float:
-        """Items drawn from ``rows`` until it is revoked; infinite where ``most`` are not enough."""
-        monitor = since or self.monitor
-        for number, row in enumerate(random.choice(rows, most).tolist(), 1):
-            monitor = monitor.after(self.items[row])
-            if monitor.revoked:
-                return number
-        return float("inf")
-
-
-def shifts(rows: Rowset, services: int, runs: int) -> dict[str, Any]:
-    """How soon the monitor revokes, and how often without cause."""
-    found: dict[str, list[float]] = {}
-    late: dict[str, list[float]] = {}
-    everything = np.arange(len(rows.groups))
-    for number in range(services):
-        random = np.random.default_rng(10_000 + number)
-        service = Service.begun(rows, rows.probabilities, everything, random)
-        rest = np.flatnonzero(~np.isin(rows.groups, rows.groups[service.certified]))
-        kinds = dict(_kinds(rows, rest))
-        for _ in range(runs):
-            found.setdefault("no_shift", []).append(service.revoked_at(rest, QUIET_ITEMS, random))
-        for kind, those in kinds.items():
-            found.setdefault(kind, []).extend(
-                service.revoked_at(those, PATIENCE, random) for _ in range(max(1, runs // 5))
-            )
-        calm = service.monitor
-        for row in random.choice(rest, QUIET_ITEMS).tolist():
-            calm = calm.after(service.items[row])
-        if not calm.revoked:
-            for kind, those in kinds.items():
-                late.setdefault(kind, []).append(service.revoked_at(those, QUIET_ITEMS, random, calm))
-        for fold, unseen in enumerate(rows.unseen):
-            seen = np.flatnonzero(~unseen)
-            other = Service.begun(rows, rows.without[fold], seen, random)
-            for task in np.unique(rows.task[unseen]):
-                those = np.flatnonzero(rows.task == task)
-                found.setdefault(f"new_task {task}", []).append(other.revoked_at(those, PATIENCE, random))
-        told(f"service {number + 1} of {services}")
-    tasks = [at for kind, many in found.items() if kind.startswith("new_task") for at in many]
-    told_of = {kind: _delays(many) for kind, many in {**found, "new_task": tasks}.items()}
-    quiet = told_of.pop("no_shift")
-    return {
-        "error": ERROR,
-        "no_shift": {"runs": quiet["runs"], "items": QUIET_ITEMS, "false_alarms": quiet["revoked"]},
-        f"shift_within_{PATIENCE}": told_of,
-        f"shift_after_{QUIET_ITEMS}_items": {kind: _delays(many) for kind, many in late.items()},
-    }
-
-
-def _kinds(rows: Rowset, rest: Rows) -> Iterator[tuple[str, Rows]]:
-    strongest = {task: rows.outcomes[rows.task == task, -1].mean() for task in np.unique(rows.task)}
-    harder = sorted(strongest, key=strongest.__getitem__)[: len(strongest) // 2]
-    yield "harder_mix", rest[np.isin(rows.task[rest], harder)]
-    yield "longer_prompts", rest[rows.characters[rest] > np.median(rows.characters)]
-
-
-def _delays(found: list[float]) -> dict[str, Any]:
-    ordered = sorted(found)
-    quantiles = {
-        f"p{share:.0%}"[:-1]: ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-        for share in (0.5, 0.95)
-    }
-    return {
-        "runs": len(found),
-        "revoked": float(np.isfinite(found).mean()),
-        "items": {name: None if at == float("inf") else at for name, at in quantiles.items()},
-    }
-
-
-def told(line: str) -> None:
-    """A line of progress."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
