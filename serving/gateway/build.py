@@ -89,7 +89,11 @@ class _Parts:
                 explore=config.traffic.explore if config.traffic else 0.0,
                 upwards=config.retry.upwards,
                 pricing=Pricing(
-                    router.artifact.manifest.strongest_usd, config.latency.usd_per_second, waits, pacer
+                    router.artifact.manifest.strongest_usd,
+                    router.policy.relative_cost,
+                    config.latency.usd_per_second,
+                    waits,
+                    pacer,
                 ),
                 guarantee=guarantee,
             ),

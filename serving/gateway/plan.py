@@ -137,14 +137,14 @@ class Planner:
     ) -> Rule | None:
         """What decides in place of the operating point, where something does."""
         pricing = None if named else self.pricing
-        priced = pricing.priced(point, lowered) if pricing else None
-        if priced is None and point.dial == "certified":
+        if pricing and (rule := pricing.rule(point, lowered, conversation)):
+            return rule
+        if point.dial == "certified":
             # What is certified decides turn by turn: no conversation moves it, but up by its floor.
             return self.guarantee.rule if self.guarantee else None
-        rule: Rule | None = priced
-        if conversation is not None and (priced or point.rule == "router"):
-            rule = conversation.rule(point.penalty, priced)
-        return pricing.watched(rule) if pricing and rule else rule
+        if conversation is not None and point.rule == "router":
+            return conversation.by_penalty(point.penalty)
+        return None
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
         """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""

@@ -15,6 +15,7 @@ from router_model.serving.gateway.call import Call, Endpoint, read_call
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.config.limits import Limits
 from router_model.serving.gateway.plan import Planner
+from router_model.serving.gateway.pricing import Pricing
 
 TIERS = ("small", "medium", "large")
 WORDS = frozenset([*TIERS, "gpt-large"])
@@ -55,6 +56,23 @@ def test_without_a_constraint_the_choice_is_the_routers(shipped: Router) -> None
 def test_the_files_dial_is_of_requests_that_name_none(shipped: Router) -> None:
     plan = planner(shipped, dial=Dial(quality=1.0)).plan(call(), TIERS)
     assert plan.decision == planner(shipped).plan(call("auto:quality=1"), TIERS).decision
+
+
+@pytest.mark.parametrize("quality", [0.8, 0.9, 0.95, 0.99, 1.0])
+@pytest.mark.parametrize("tools", [0, 40])
+def test_a_price_of_time_leaves_what_a_dollar_is_worth(shipped: Router, quality: float, tools: int) -> None:
+    policy, usual = shipped.policy, shipped.artifact.manifest.strongest_usd
+    tool = {"type": "function", "function": {"name": "find", "description": "where " * 500}}
+    asked = call(tools=[tool] * tools)
+    assert asked.input_tokens > 750 * tools
+    timed = Pricing(usual, policy.relative_cost, 1e-12, lambda: (1.0, 2.0, 3.0))
+    dear = Pricing(usual, policy.relative_cost, 1e3, lambda: (1.0, 2.0, 3.0))
+    untimed, alike, hurried = (
+        planner(shipped, dial=Dial(quality=quality), pricing=pricing).plan(asked, TIERS).tier
+        for pricing in (None, timed, dear)
+    )
+    assert alike == untimed
+    assert hurried == ("small" if policy.point(quality).penalty else untimed)
 
 
 def test_a_lowered_dial_is_never_dearer_and_ends_at_the_cheapest(shipped: Router) -> None:
