@@ -185,7 +185,7 @@ class TrafficLog:
             "model": None if entry.failed else self._models.get(entry.tier, entry.model) or None,
             "propensity": entry.propensity,
             "cost_usd": entry.cost_usd if answered else None,
-            "input_tokens": usage.input,
+            "input_tokens": usage.input or None,  # 0 where nobody counted: it is for readers to estimate
             "output_tokens": usage.output if answered else None,
             "latency_ms": entry.seconds * 1e3 if answered else None,
             "timestamp": datetime.fromtimestamp(entry.time, UTC).isoformat(),

@@ -94,7 +94,11 @@ def test_a_row_is_a_record_with_its_choice_its_propensity_and_what_it_cost(tmp_p
 
 
 @pytest.mark.parametrize(
-    "entry", [replace(ENTRY, status=502, cost_usd=0.0), replace(ENTRY, cached="exact", cost_usd=0.0)]
+    "entry",
+    [
+        replace(ENTRY, status=502, cost_usd=0.0, usage=Usage(0, 0)),
+        replace(ENTRY, cached="exact", cost_usd=0.0, usage=Usage(0, 0)),
+    ],
 )
 def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
     tmp_path: Path, entry: Entry
@@ -102,6 +106,7 @@ def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
     written(tmp_path, (entry, CALL))
     (record,) = records(tmp_path)
     assert (record.cost_usd, record.latency_ms, record.output_tokens) == ({}, {}, {})
+    assert record.input_tokens is None  # not 0, which would be a prompt that costs nothing
     assert record.model == (None if entry.failed else "small-8b")
 
 
