@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
 from router_model.policy.rule import Rule
+from router_model.prompt import Request
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
@@ -125,9 +127,9 @@ class Planner:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
             if rule := self._rule(self.router.policy.point(quality, budget), named, lowered, conversation):
-                return self.router.route(call.body, rule=rule, input_tokens=call.input_tokens)
+                return self.router.route(_read(call), rule=rule, input_tokens=call.input_tokens)
             return self.router.route(
-                call.body, quality=quality, budget=budget, input_tokens=call.input_tokens
+                _read(call), quality=quality, budget=budget, input_tokens=call.input_tokens
             )
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
@@ -191,3 +193,13 @@ class Planner:
             "give less, or name another model",
             param="model",
         )
+
+
+def _read(call: Call) -> Request:
+    """What the router reads of a call, which is what the traffic log keeps of it (words.py)."""
+    prompt: Any = call.body.get("prompt")
+    if call.endpoint != "completions" or prompt is None:
+        return call.body
+    several = prompt.__class__ is list and prompt and all(part.__class__ is str for part in prompt)
+    read: Request = "\n".join(prompt) if several else prompt
+    return read

@@ -115,6 +115,24 @@ def test_what_cannot_be_planned_is_refused(
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize("prompt", [HARD, [HARD, "Prove it twice."]])
+def test_completions_are_routed_by_their_prompt(shipped: Router, prompt: Any) -> None:
+    body = {"model": "auto:quality=1", "prompt": prompt}
+    asked = read_call("completions", msgspec.json.encode(body), {}, Limits())
+    text = prompt if isinstance(prompt, str) else "\n".join(prompt)
+    told = shipped.route(text, quality=1.0, input_tokens=asked.input_tokens)
+    assert planner(shipped).plan(asked, TIERS).decision == told
+
+
+@pytest.mark.parametrize("prompt", [[1, 2, 3], [[1], [2]], 7, [], None])
+def test_of_a_completion_without_text_the_router_says_so(shipped: Router, prompt: Any) -> None:
+    body = {"model": "auto", "prompt": prompt}
+    asked = read_call("completions", msgspec.json.encode(body), {}, Limits())
+    with pytest.raises(RequestError) as refused:
+        planner(shipped).plan(asked, TIERS)
+    assert refused.value.status == 400
+
+
 def test_the_router_picks_no_model_of_embeddings(shipped: Router) -> None:
     with pytest.raises(RequestError, match="cannot be compared"):
         planner(shipped).plan(call("auto", "embeddings"), TIERS)
