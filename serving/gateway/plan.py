@@ -154,9 +154,14 @@ class Planner:
         return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
-        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share."""
+        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share.
+
+        But not where the shares are certified: what is promised is of the draw.
+        """
         point = decision.point
         if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
+            return decision.tier
+        if point.dial == "certified":
             return decision.tier
         tier = conversation.session.tier
         return self.router.ladder.names[tier] if point.shares[tier] else decision.tier

@@ -175,3 +175,16 @@ def test_no_conversation_moves_what_is_certified_but_its_floor_does(
     assert waits.tier == "large"
     guarantee.rule = Instead(2, "traffic has shifted")
     assert planner.plan(call(), TIERS, conversation=conversation(on(0), warm)).tier == "large"
+
+
+def test_shares_that_are_certified_are_drawn_turn_by_turn(
+    shipped: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mix = replace(shipped.policy.point(0.9), dial="certified", rule="fixed", shares=(0.5, 0.0, 0.5))
+    monkeypatch.setattr(shipped.policy, "default", mix)
+    planner = Planner(shipped, WORDS, Dial(), guarantee=SimpleNamespace(rule=None))
+    prices = [InputPrice(1e-6, 1e-6, 1e-6)] * 3
+    for number in range(20):
+        asked = call(text=f"question {number}")
+        plan = planner.plan(asked, TIERS, conversation=conversation(on(0), prices))
+        assert plan.tier == shipped.route(asked.body).tier
