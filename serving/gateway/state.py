@@ -129,6 +129,11 @@ class State:
         """What an outcome may still come for."""
         return self.lasting.feedback
 
+    @property
+    def hears_feedback(self) -> bool:
+        """Whether anything goes by feedback: the log keeps it, conversations and certificates act on it."""
+        return any(part is not None for part in (self.traffic, self.sessions, self.guarantee))
+
     def able(self, call: Call) -> list[str]:
         """Names of the tiers that can take the call, cheapest first; of one model where it names that."""
         wanted = call.asked.model

@@ -287,6 +287,7 @@ class Turn:
             state.guarantee.remember(entry, decision)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
+        if state.hears_feedback:
             state.feedback.remember(entry)
 
 
