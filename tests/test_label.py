@@ -151,6 +151,29 @@ def test_columns_of_a_table_keep_their_types(artifact_path: Path, tmp_path: Path
     assert json.loads(rows_of(tmp_path / "labels.csv")[0]["tags"]) == ["x"]
 
 
+@pytest.mark.parametrize("given", ["log.jsonl", "log.csv", "log.parquet"])
+@pytest.mark.parametrize("columns", [None, ("prompt",)])
+def test_expected_costs_count_the_tokens_that_the_log_tells(
+    router: Router, artifact_path: Path, tmp_path: Path, given: str, columns: Any
+) -> None:
+    told = [30_000, None, 0, 12]
+    rows = [{"prompt": f"prove theorem {k}", "input_tokens": tokens} for k, tokens in enumerate(told)]
+    source = tmp_path / given
+    if given.endswith("csv"):
+        pa_csv.write_csv(pa.Table.from_pylist(rows), source)
+    else:
+        (table_of if given.endswith("parquet") else file_of)(source, rows)
+    done = label(artifact_path, [source], tmp_path / "labels.jsonl", Settings(columns=columns))
+    alone = [
+        router.route(row["prompt"], input_tokens=row["input_tokens"] or None)  # type: ignore[arg-type]
+        for row in rows
+    ]
+    for row, decision in zip(rows_of(tmp_path / "labels.jsonl"), alone, strict=True):
+        assert row["expected_cost_usd"] == pytest.approx(decision.expected_cost_usd)
+    whole = done.counts.whole
+    assert whole.routed_usd == pytest.approx(sum(decision.expected_cost_usd for decision in alone))
+
+
 def test_columns_may_be_chosen_and_the_prompt_be_elsewhere(
     router: Router, artifact_path: Path, tmp_path: Path
 ) -> None:

@@ -20,11 +20,13 @@ from router_model.serving.batch.columns import Columns, refuse_labels
 from router_model.serving.batch.counts import Counts, wanted
 from router_model.serving.batch.folder import Folder
 from router_model.serving.batch.forms import Form, Write
+from router_model.serving.batch.logged import input_tokens
 from router_model.serving.batch.parts import Part
 from router_model.tally import Tally
 
 OnError = Literal["stop", "skip"]
 REQUEST = ("prompt", "messages")
+INPUT_TOKENS = "input_tokens"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Labeller:
         if self.settings.columns is None:
             return None
         field = self.settings.prompt_column
-        return [*dict.fromkeys([*self.settings.columns, *([field] if field else REQUEST), *self._counted()])]
+        request = [field] if field else REQUEST
+        return [*dict.fromkeys([*self.settings.columns, *request, INPUT_TOKENS, *self._counted()])]
 
     def _counted(self) -> tuple[str, ...]:
         return wanted(self.settings.by)
@@ -143,7 +146,10 @@ class Labeller:
             return None
         settings = self.settings
         decisions = _router(self.artifact).route_prompts(
-            read, quality=settings.quality, budget=settings.budget
+            read,
+            quality=settings.quality,
+            budget=settings.budget,
+            input_tokens=input_tokens(block.column(INPUT_TOKENS)),
         )
         keyed = _with_keys(block, part.source.keys)
         done.counts.add(decisions, {name: keyed.column(name) for name in self._counted()})

@@ -1,4 +1,4 @@
-"""What a log itself tells of the rows of a block: the value they are grouped by, their day, what was paid.
+"""What a log itself tells of the rows of a block: what they are grouped by, their day, tokens, what was paid.
 
 A column is a pyarrow Array of any type, or a list of JSON values; None stands for a column that is absent.
 What makes no sense in it counts as missing: labelling does not end over a column that it merely counts.
@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 MAX_VALUE_CHARACTERS = 200
 MAX_PAID_USD = 1e4  # more is no price of one call
+MAX_TOKENS = 1e9
 MILLISECONDS_FROM = 1e11  # seconds as large would be of the year 5138
 SECONDS_A_DAY = 86_400
 UNITS_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -82,6 +83,18 @@ def paid_usd(column: Column, models: Groups) -> Floats:
     if paid is None:
         return np.full(rows, np.nan)
     return np.where((paid >= 0) & (paid <= MAX_PAID_USD), paid, np.nan)
+
+
+def input_tokens(column: Column) -> list[float | None] | None:
+    """Tokens of each row's request [N], None where the column does not tell; None where there is none.
+
+    Values are numbers, or texts of numbers. 0 is what is logged where nobody counted.
+    """
+    array = None if column is None else _array(column)
+    numbers = None if array is None else _floats(array)
+    if numbers is None:
+        return None
+    return [number if 0 < number <= MAX_TOKENS else None for number in numbers.tolist()]
 
 
 def _paid(column: Column, models: Groups) -> Floats | None:
