@@ -19,6 +19,7 @@ from router_model.serving.gateway.guarantee import Guarantee
 from router_model.serving.gateway.pricing import Pricing
 from router_model.serving.gateway.sessions.sessions import Conversation
 
+LEAST = 1e-6  # of budgets
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
 
@@ -149,9 +150,12 @@ class Planner:
         return None
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
-        """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""
-        least = self.router.policy.relative_cost[0]
-        return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
+        """The budget that lies ``lowered`` of the way from what a point costs to the least of the curve."""
+        policy = self.router.policy
+        instead = self.guarantee.rule if self.guarantee and point.dial == "certified" else None
+        cost = policy.relative_cost[instead.position] if instead else point.cost
+        least = policy.point(budget=LEAST).cost  # at today's prices, unlike ``relative_cost``
+        return min(1.0, max(LEAST, cost + (least - cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
         """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share.

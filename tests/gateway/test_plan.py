@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 
 from router_model import Router
 from router_model.errors import RequestError
+from router_model.ladder import Ladder
 from router_model.serving.gateway.call import Call, Endpoint, read_call
 from router_model.serving.gateway.config.dial import Dial
 from router_model.serving.gateway.config.limits import Limits
+from router_model.serving.gateway.guarantee import Instead
 from router_model.serving.gateway.plan import Planner
 from router_model.serving.gateway.pricing import Pricing
 
@@ -82,6 +86,37 @@ def test_a_lowered_dial_is_never_dearer_and_ends_at_the_cheapest(shipped: Router
     ]
     assert places == sorted(places, reverse=True)
     assert places[-1] == 0
+
+
+def test_a_lowered_dial_of_a_repriced_router_goes_down_to_what_it_costs_now(shipped: Router) -> None:
+    prices = [(0.001, 0.004), (0.4, 1.6), (3.0, 15.0)]
+    tiers = [
+        replace(tier, input_usd_per_million=read, output_usd_per_million=written)
+        for tier, (read, written) in zip(shipped.ladder.tiers, prices, strict=True)
+    ]
+    cheap = shipped.with_ladder(Ladder(tuple(tiers)))
+    least = cheap.policy.point(budget=0.02)
+    assert least.cost < 0.02 < shipped.policy.relative_cost[0]
+    decision = planner(cheap).plan(call("auto:quality=1"), TIERS, 0.999).decision
+    assert decision
+    assert decision.point
+    assert decision.point.cost == least.cost
+
+
+def test_a_dial_whose_certificate_is_revoked_is_lowered_from_the_tier_in_its_place(
+    shipped: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = replace(shipped.policy.point(0.8), dial="certified")
+    monkeypatch.setattr(shipped.policy, "default", point)
+    guarantee = SimpleNamespace(rule=Instead(2, "traffic has shifted"))
+    costs = []
+    for lowered in (0.01, 0.3, 0.6, 0.99):
+        decision = planner(shipped, guarantee=guarantee).plan(call(), TIERS, lowered).decision
+        assert decision
+        assert decision.point
+        costs.append(decision.point.cost)
+    assert costs[0] == shipped.policy.point(budget=0.98).cost > 2 * point.cost
+    assert costs == sorted(costs, reverse=True)
 
 
 def test_without_upwards_one_tier_is_asked(shipped: Router) -> None:
