@@ -103,12 +103,14 @@ class Planner:
         # A budget that is used up brings a conversation down, but for one that waits for its tools.
         held = conversation if lowered < STARVED or (conversation and conversation.tool_loop) else None
         allowed = self._allowed(able, held)
-        greedy = self._able_for(self._choice(decision, held), allowed) if lowered < STARVED else allowed[0]
-        if not self.explore or lowered >= STARVED:
-            return Plan(self._from(greedy, able), decision)
-        explored = self.draw.random() < self.explore
-        chosen = allowed[int(self.draw.random() * len(allowed))] if explored else greedy
-        propensity = self.explore / len(allowed) + (1 - self.explore) * (chosen == greedy)
+        if lowered >= STARVED:
+            return Plan(self._from(allowed[0], able), decision)
+        chances = self._chances(decision, held, allowed)
+        chosen = self._able_for(self._choice(decision, held), allowed)
+        explored = bool(self.explore) and self.draw.random() < self.explore
+        if explored:
+            chosen = allowed[int(self.draw.random() * len(allowed))]
+        propensity = self.explore / len(allowed) + (1 - self.explore) * chances.get(chosen, 0.0)
         return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
 
     def decide(self, call: Call, lowered: float = 0.0, conversation: Conversation | None = None) -> Decision:
@@ -158,17 +160,37 @@ class Planner:
         return min(1.0, max(LEAST, cost + (least - cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
-        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share.
+        """The decided tier, or the one that a conversation keeps where fixed shares draw it."""
+        point = decision.point
+        if point is None or conversation is None or not self._keeps(point, conversation):
+            return decision.tier
+        return self.router.ladder.names[conversation.session.tier]
+
+    def _keeps(self, point: OperatingPoint, conversation: Conversation) -> bool:
+        """Whether a conversation keeps its tier whatever fixed shares draw: one that has a share.
 
         But not where the shares are certified: what is promised is of the draw.
         """
+        if point.rule != "fixed" or point.dial == "certified" or not conversation.session.turns:
+            return False
+        return point.shares[conversation.session.tier] > 0
+
+    def _chances(
+        self, decision: Decision, conversation: Conversation | None, allowed: Sequence[str]
+    ) -> dict[str, float]:
+        """The probability of each allowed tier where nothing is explored.
+
+        Fixed shares are drawn by the prompt, so that a prompt keeps its tier; over prompts that is a draw as
+        good as any, and a log that called it certain would teach that other tiers were never to be had.
+        """
         point = decision.point
-        if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
-            return decision.tier
-        if point.dial == "certified":
-            return decision.tier
-        tier = conversation.session.tier
-        return self.router.ladder.names[tier] if point.shares[tier] else decision.tier
+        if point is None or point.rule != "fixed" or (conversation and self._keeps(point, conversation)):
+            return {self._able_for(self._choice(decision, conversation), allowed): 1.0}
+        chances: dict[str, float] = {}
+        for name, share in zip(self.router.ladder.names, point.shares, strict=True):
+            tier = self._able_for(name, allowed)
+            chances[tier] = min(1.0, chances.get(tier, 0.0) + share)
+        return chances
 
     def _allowed(self, able: Sequence[str], conversation: Conversation | None) -> Sequence[str]:
         """The able tiers that are not below the conversation's floor, or else the strongest that is able."""

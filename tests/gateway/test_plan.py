@@ -48,7 +48,9 @@ def test_only_tiers_that_are_able_are_asked_the_choice_first_and_then_upwards(
 ) -> None:
     plan = planner(shipped).plan(call(word), able, lowered)
     assert list(plan.tiers) == able[able.index(plan.tier) :]
-    assert plan.propensity == 1.0
+    assert plan.decision
+    drawn = plan.decision.point and plan.decision.point.rule == "fixed"
+    assert 0 < plan.propensity <= 1 if drawn else plan.propensity == 1
 
 
 def test_without_a_constraint_the_choice_is_the_routers(shipped: Router) -> None:
@@ -131,6 +133,25 @@ def test_exploration_draws_tiers_as_often_as_it_says(shipped: Router) -> None:
     for tier, count in Counter(plan.tier for plan in plans).items():
         assert count / 3000 == pytest.approx(told[tier], abs=0.03)
     assert 0.2 < sum(plan.explored for plan in plans) / 3000 < 0.4
+
+
+@pytest.mark.parametrize("explore", [0.0, 0.2])
+@pytest.mark.parametrize("able", [TIERS, TIERS[1:], TIERS[:2]])
+def test_where_shares_are_drawn_the_propensity_is_how_often_they_are(
+    shipped: Router, monkeypatch: pytest.MonkeyPatch, explore: float, able: tuple[str, ...]
+) -> None:
+    mix = replace(shipped.policy.point(0.9), rule="fixed", shares=(0.5, 0.2, 0.3))
+    monkeypatch.setattr(shipped.policy, "point", lambda quality=None, budget=None: mix)
+    exploring = planner(shipped, explore=explore, draw=random.Random(7))
+    plans = []
+    for number in range(2000):
+        text = [{"role": "user", "content": f"question {number}"}]
+        plans.append(exploring.plan(call("auto:quality=0.9", messages=text), able))
+    told = {plan.tier: plan.propensity for plan in plans}
+    assert set(told) == set(able)
+    assert sum(told.values()) == pytest.approx(1.0)
+    for tier, count in Counter(plan.tier for plan in plans).items():
+        assert count / 2000 == pytest.approx(told[tier], abs=0.04)
 
 
 def test_a_budget_that_is_used_up_is_not_explored(shipped: Router) -> None:
