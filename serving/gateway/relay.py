@@ -71,7 +71,7 @@ class Relay:
         self._waiting: deque[_Passed] = deque(maxlen=MOST)
         self._shown: deque[tuple[float, int, _Passed]] = deque(maxlen=MOST_OF_SNAPSHOT)
         self._put = 0
-        self._read: bytes | str = "0-0"  # of the stream
+        self._read = "0-0"  # of the stream, so far
         self._seen: dict[str, int] = {}  # of each other worker
 
     def put(self, outcome: Outcome) -> None:
@@ -111,9 +111,10 @@ class Relay:
         """
         if self._redis is None:
             return []
+        redis: Any = self._redis
         waiting = list(self._waiting)
         if waiting:
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with redis.pipeline(transaction=False) as pipe:
                 for passed in waiting:
                     pipe.xadd(self._key, {FIELD: msgspec.json.encode(passed)}, maxlen=MOST, approximate=True)
                 pipe.expire(self._key, KEEP_SECONDS)
@@ -121,11 +122,11 @@ class Relay:
             for _ in waiting:
                 self._waiting.popleft()
         found: list[Outcome] = []
-        while rows := await self._redis.xread({self._key: self._read}, count=READ_AT_ONCE):
-            for place, fields in rows[0][1]:
-                self._read = place
-                if (passed := _passed(fields.get(FIELD))) is not None:
-                    found.append(passed.read())
+        while rows := await redis.xrange(self._key, min=f"({self._read}", count=READ_AT_ONCE):
+            for place, fields in rows:
+                self._read = place.decode() if isinstance(place, bytes) else place
+                if (told := _passed(fields.get(FIELD))) is not None:
+                    found.append(told.read())
         return found
 
 
