@@ -113,7 +113,7 @@ class Guarantee:
         self.certificate, self.config = certificate, config
         self.monitor = Monitor.of(certificate, error, config.tolerance)
         self.reason = ""
-        self._id = hashlib.sha256(json.dumps(certificate.to_dict()).encode()).hexdigest()[:32]
+        self._id = _id(certificate)
         self._instead = tiers.index(config.tier) if config.tier else len(tiers) - 1
         self._redis, self._path = redis, path
         self.relay = Relay(f"{KEY}:{self._id}:feedback", redis, others)
@@ -269,3 +269,10 @@ class Guarantee:
             self.reason,
             "certify the router on rows of today's traffic",
         )
+
+
+def _id(certificate: Certificate) -> str:
+    """Of the promise, which is of outcomes: other prices do not make another one of it."""
+    told = certificate.to_dict()
+    promised = {key: value for key, value in told["point"].items() if not key.startswith("cost")}
+    return hashlib.sha256(json.dumps({**told, "point": promised}).encode()).hexdigest()[:32]

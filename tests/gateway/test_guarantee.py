@@ -151,6 +151,8 @@ def test_a_revocation_outlives_the_process_until_another_certificate_comes(
 
     again = asyncio.run(begun(promised))
     assert again.reason == first.reason
+    repriced = replace(promised.point, cost=promised.point.cost / 2, cost_interval=(0.0, 0.5))
+    assert asyncio.run(begun(replace(promised, point=repriced))).reason == first.reason
     assert asyncio.run(begun(replace(promised, date="2026-12-01"))).rule is None
 
 
