@@ -114,6 +114,7 @@ class Guarantee:
         self.monitor = Monitor.of(certificate, error, config.tolerance)
         self.reason = ""
         self._id = _id(certificate)
+        self._tiers = tuple(tiers)
         self._instead = tiers.index(config.tier) if config.tier else len(tiers) - 1
         self._redis, self._path = redis, path
         self.relay = Relay(f"{KEY}:{self._id}:feedback", redis, others)
@@ -133,9 +134,13 @@ class Guarantee:
         return told | ({"status": "revoked", "reason": self.reason} if self.reason else {"status": "stands"})
 
     def remember(self, entry: Entry, decision: Decision) -> None:
-        """Know a request, where the certified point decided it and its tier answered."""
+        """Know a request, where the certified point decided it and its tier answered, or a stronger one.
+
+        Turns that a conversation raised are a part of the traffic too, and those that are left without them
+        would be no fair sample: what tells of prompts would seem to have shifted.
+        """
         certified = decision.point is not None and decision.point.dial == "certified"
-        if not certified or entry.tier != decision.tier:
+        if not certified or self._tiers.index(entry.tier) < self._tiers.index(decision.tier):
             return
         strongest = list(decision.sufficiency.values())[-1]
         item = Feedback(math.nan, decision.expected_quality, strongest, decision.characters)

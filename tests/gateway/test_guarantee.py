@@ -101,21 +101,33 @@ def test_good_outcomes_revoke_nothing(certified: Router, promised: Certificate) 
     assert guarantee.rule is None
 
 
-def test_only_first_outcomes_of_what_the_certified_point_decided_and_its_tier_answered_count(
+def test_only_first_outcomes_of_what_the_certified_point_decided_count(
     certified: Router, promised: Certificate
 ) -> None:
     guarantee, decision = Guarantee(promised, GuaranteeConfig(), TIERS), certified.route(EASY)
     dialled = certified.route(EASY, quality=0.9)
     guarantee.remember(entry(0, dialled), dialled)
-    guarantee.remember(entry(1, decision, "large"), decision)
     guarantee.remember(entry(2, decision), decision)
-    for number in (0, 1, 3):
+    for number in (0, 3):
         guarantee.tell(told(number, 1.0))
     guarantee.tell(told(2, 1.0, tenant="other"))
     assert guarantee.monitor.items == 0
     guarantee.tell(told(2, 1.0))
     guarantee.tell(told(2, 0.0))
     assert guarantee.monitor.items == 1
+
+
+def test_answers_of_a_stronger_tier_count_and_of_a_weaker_one_do_not(promised: Certificate) -> None:
+    router = Router.default()
+    point = replace(promised.point, rule="fixed", shares=(0.0, 1.0, 0.0))
+    manifest = replace(router.artifact.manifest, certificate=replace(promised, point=point))
+    medium = Router(Artifact.parse(seal(router.artifact.graph, manifest))).route(EASY)
+    assert medium.tier == "medium"
+    guarantee = Guarantee(promised, GuaranteeConfig(), TIERS)
+    for number, tier in enumerate(TIERS):
+        guarantee.remember(entry(number, medium, tier), medium)
+        guarantee.tell(told(number, 1.0))
+    assert guarantee.monitor.items == 2
 
 
 def test_another_tier_may_be_named_and_a_strange_one_or_an_error_that_is_taken_are_refused(
