@@ -88,6 +88,28 @@ def test_the_logs_own_figures_are_its_means_and_the_difference_is_paired(run: Ru
         assert values.difference.value == pytest.approx(values.router.value - values.logged.value)
 
 
+def test_a_log_of_the_guards_own_draw_tells_what_that_mix_gives(
+    run: Run, router: Router, records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mix = dataclasses.replace(router.policy.point(0.9), rule="fixed", shares=(0.5, 0.0, 0.5))
+    monkeypatch.setattr(router.policy, "point", lambda quality=None, budget=None: mix)
+    models = [tier.models[0] for tier in router.ladder.tiers]
+    chosen = router.route_prompts([record.prompt for record in records]).tier.tolist()
+    path = tmp_path / "mixed.jsonl"
+    rows = [
+        {"prompt": record.prompt.text, "model": models[tier], "outcome": record.outcomes[models[tier]],
+         "cost_usd": 1.0 + 3.0 * (tier == 2), "propensity": 0.5}
+        for record, tier in zip(records, chosen, strict=True)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = run([path], quality=0.9)
+    assert found.mean_weight == pytest.approx(1, abs=0.15)
+    of_both = np.mean([[record.outcomes[model] for model in (models[0], models[2])] for record in records])
+    assert found.quality.router.value == pytest.approx(float(of_both), abs=0.06)
+    assert found.quality.others["ips"].value == pytest.approx(float(of_both), abs=0.1)
+    assert found.cost_usd.router.value == pytest.approx(2.5, rel=0.05)
+
+
 def test_requests_without_feedback_still_tell_of_cost(
     run: Run, logs: Logs, truth: tuple[float, float]
 ) -> None:

@@ -175,7 +175,7 @@ def replay(
     prompts = [record.prompt for record in answered]
     input_tokens = [record.input_tokens for record in answered]
     said = router.route_prompts(prompts, quality=quality, budget=budget, input_tokens=input_tokens)
-    decided = policy(answered, said) if policy else said.tier
+    decided = policy(answered, said) if policy else _decided(said, seed)
     cached, turns = _followed(policy, answered, said, logged.propensity.tier, decided)
     most = largest_weight or logged.largest_weight
     support = measure_support(
@@ -234,6 +234,20 @@ def read_logged(
     labels, inputs = label(answered, ladder), covariates(encoded.take(rows), encoder)
     paid = labels.cost_usd[np.arange(rows.size), propensity.tier]
     return answered, Logged.fit(propensity, labels.outcomes, paid, inputs, groups[rows], seed)
+
+
+def _decided(said: Decisions, seed: int) -> Tiers:
+    """What the dial decides, int64 [N]; where the guard's shares do, another draw than the gateway's.
+
+    The log may be of that very draw, which goes by the prompt: the two would agree on each request, and
+    inverse weights take a draw that knows nothing of the log's.
+    """
+    point = said.point
+    if point is None or point.rule != "fixed":
+        return said.tier
+    shares = np.array(point.shares)
+    drawn: Tiers = np.random.default_rng(seed).choice(len(shares), len(said), p=shares / shares.sum())
+    return drawn
 
 
 def _followed(
