@@ -125,6 +125,33 @@ def test_every_form_goes_to_every_form(
         assert_labelled(router, found, row["prompt"])
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_tokens_of_the_log_are_what_cost_is_reckoned_by(
+    form: str, router: Router, artifact_path: Path, tmp_path: Path
+) -> None:
+    told: list[Any] = [None, 0, 70_000, -3, 1e300] if form == "parquet" else [None, 0, 70_000, "many", -3]
+    rows = [{"prompt": f"prove theorem {n}", "input_tokens": count} for n, count in enumerate(told)]
+    source = tmp_path / f"log.{form}"
+    if form == "jsonl":
+        file_of(source, rows)
+    elif form == "parquet":
+        table_of(source, [{**row, "input_tokens": row["input_tokens"]} for row in rows])
+    else:
+        with source.open("w") as file:
+            writer = csv.DictWriter(file, ["prompt", "input_tokens"])
+            writer.writeheader()
+            writer.writerows(rows)
+    label(artifact_path, [source], tmp_path / "labels.jsonl")
+    counted = [None, 0, 70_000, None, None]
+    found = [row["expected_cost_usd"] for row in rows_of(tmp_path / "labels.jsonl")]
+    expected = [
+        router.route(row["prompt"], input_tokens=count).expected_cost_usd
+        for row, count in zip(rows, counted, strict=True)
+    ]
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert found[2] > 10 * found[0]
+
+
 def test_columns_of_a_table_keep_their_types(artifact_path: Path, tmp_path: Path) -> None:
     table = pa.table(
         {

@@ -1,5 +1,6 @@
 """A part of a log to a file of labels: what every process does, whoever started it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,14 +18,16 @@ from router_model.prompt import Prompt
 from router_model.router import Router
 from router_model.serving.batch.blocks import Block, Objects, Table, requests
 from router_model.serving.batch.columns import Columns, refuse_labels
-from router_model.serving.batch.counts import Counts, wanted
+from router_model.serving.batch.counts import MODEL, Counts, wanted
 from router_model.serving.batch.folder import Folder
 from router_model.serving.batch.forms import Form, Write
+from router_model.serving.batch.logged import groups, input_tokens
 from router_model.serving.batch.parts import Part
 from router_model.tally import Tally
 
 OnError = Literal["stop", "skip"]
 REQUEST = ("prompt", "messages")
+TOKENS = "input_tokens"
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Labeller:
         return [*dict.fromkeys([*self.settings.columns, *([field] if field else REQUEST), *self._counted()])]
 
     def _counted(self) -> tuple[str, ...]:
-        return wanted(self.settings.by)
+        return (*wanted(self.settings.by), TOKENS)
 
     def _label(self, block: Block | RecordError, part: Part, write: Write, done: Done) -> None:
         if isinstance(block, RecordError):
@@ -142,10 +145,10 @@ class Labeller:
         if not read:
             return None
         settings = self.settings
-        decisions = _router(self.artifact).route_prompts(
-            read, quality=settings.quality, budget=settings.budget
-        )
         keyed = _with_keys(block, part.source.keys)
+        decisions = _router(self.artifact).route_prompts(
+            read, quality=settings.quality, budget=settings.budget, input_tokens=_input_tokens(keyed)
+        )
         done.counts.add(decisions, {name: keyed.column(name) for name in self._counted()})
         done.tally.records += len(read)
         return write(keyed if self.joined else block, decisions)
@@ -176,6 +179,15 @@ class Labeller:
         if self.settings.on_error == "stop":
             raise error
         done.tally.refuse(str(error), where)
+
+
+def _input_tokens(block: Block) -> list[float | None] | None:
+    """Of each row's request, as the log has them; None where it has none."""
+    column = block.column(TOKENS)
+    if column is None:
+        return None
+    told = input_tokens(column, groups(block.column(MODEL), len(block)))
+    return [None if math.isnan(count) else count for count in told.tolist()]
 
 
 def _with_keys(block: Block, keys: dict[str, str]) -> Block:
