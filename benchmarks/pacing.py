@@ -277,7 +277,14 @@ class Known:
                 p.probabilities[n].tolist(),
                 p.expected[n].tolist(),
             )
-        return replace(self, profile=self.profile.after(day.counts), demand=demand.after())
+        return replace(self, profile=self._seen(day), demand=demand.after())
+
+    def _seen(self, day: Day) -> Profile:
+        """The profile after a day that was looked at once a minute."""
+        traffic = Traffic.begun(self.profile, 0.0, 0.0)
+        for minute in range(1, 1440):
+            traffic = traffic.moved(minute * 60.0, float(np.searchsorted(day.at, minute * 60.0)))
+        return traffic.turned(DAY_SECONDS).profile
 
     def pace(self, usd: float, price: float, lot: float | None = None) -> Pace:
         """The state at midnight."""

@@ -20,7 +20,7 @@ did come in as arguments, and the same arguments give the same state.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, expm1, inf, log1p
+from math import expm1, inf, log1p
 from operator import mul
 from typing import NamedTuple
 
@@ -42,8 +42,9 @@ PLAN_LOT = 0.02  # of a lot of them
 # Where the price is low, money that is left over cannot be spent any more, and to spend it early costs little
 # quality; where it is high, money spent early is missed. So the requests that are expected are taken to be
 # 1 + CARE - EAGER exp(-level) times as many.
-CARE = 0.03
-EAGER = 0.3
+CARE = 0.15
+CARE_POWER = -0.15
+EAGER = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +211,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
             mean, pause = term.usd / max(1.0, done + left), PLAN_REQUESTS * (done + left)
         target = gain = 0.0
         if left > 0:
-            ahead = 1.0 if term.lot else 1 + CARE - EAGER * exp(-level)
-            target = _target(max(0.0, most - spent) / ahead, left, term, traffic, demand)
+            target = _target(max(0.0, most - spent), left, left / (done + left), term, traffic, demand)
             gain = 1 / (mean * max(FEWEST, min(LEARNING_SHARE * (done + left), LEFT_SHARE * left)))
         due_requests = self.requests + max(1.0, pause)
         plan = Plan(
@@ -277,7 +277,7 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         return self._replace(price=MOST_PRICE if spent else self.plan.scale * expm1(self.level))
 
 
-def _target(usd: float, left: float, term: Term, traffic: Traffic, demand: Demand) -> float:
+def _target(usd: float, left: float, part: float, term: Term, traffic: Traffic, demand: Demand) -> float:
     """What a request may cost: as one price would spend ``usd``, where it is known what that spends when."""
     usual = () if term.lot else demand.usual
     if not usual:
@@ -285,7 +285,9 @@ def _target(usd: float, left: float, term: Term, traffic: Traffic, demand: Deman
     requests = traffic.slots(term.end)
     busier = left / (sum(requests) or left)
     costs = [busier * sum(map(mul, requests, level)) for level in zip(*usual, strict=True)]
-    return spread(usd, costs, usual[traffic.slot])
+    full = min(1.0, usd / costs[0]) if costs[0] else 1.0
+    care = CARE * part**CARE_POWER
+    return spread(usd / (1 + care - (care + EAGER) * full), costs, usual[traffic.slot])
 
 
 def _more(elsewhere: Totals, usd: float, step: float, siblings: int) -> Totals:

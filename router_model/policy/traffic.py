@@ -16,11 +16,11 @@ SLOTS = 48  # of a day: half an hour each, so that a burst of minutes does not s
 SLOT_SECONDS = DAY_SECONDS / SLOTS
 MOST_REQUESTS = 1e15  # of a slot
 RECENT_SECONDS = 1_800.0  # that "now" is taken over, and that it tells of
-PRIOR_SHARE = 0.1  # of a day's requests: what the days before weigh against today's count
+PRIOR_SHARE = 0.07  # of a day's requests: what the days before weigh against today's count
 RECENT_PRIOR = 0.1  # of the requests of ``RECENT_SECONDS``: what today weighs against the last half-hour
 LEAST_WEIGHT = 0.3  # of the newest day in the profile
 NEAR = 2  # slots on either side, within which a burst is told from a busy hour
-BURST = 2.0  # times as busy as today: more tells nothing of the evening
+BURST = 1.5  # times as busy as today: more tells nothing of the evening
 LATE = 0.1  # of a slot: one that was counted from so late on counts as whole
 
 
@@ -94,6 +94,7 @@ class Traffic:
     expected: float = 0.0
     lately: float = 0.0
     lately_expected: float = 0.0
+    crowd: float = 0.0
 
     @classmethod
     def begun(cls, profile: Profile, midnight: float, at: float, requests: float = 0.0) -> "Traffic":
@@ -120,16 +121,17 @@ class Traffic:
         if not self.profile.days and slot > int((self.at - self.midnight) / SLOT_SECONDS):
             before = self._guessed()
         usual = before.between(self.at, at)
-        steady = self._steady(came, usual)
+        steady = before._steady(came, usual)
         fade = exp((self.at - at) / RECENT_SECONDS)
         return replace(
             before,
             at=at,
             requests=requests,
-            counts=(*self.counts[:slot], (self.counts[slot] or 0.0) + came, *self.counts[slot + 1 :]),
+            counts=(*self.counts[:slot], (self.counts[slot] or 0.0) + steady, *self.counts[slot + 1 :]),
             seen=self.seen + steady,
             expected=before.expected + usual,
             lately=self.lately * fade + steady,
+            crowd=self.crowd * fade + came,
             lately_expected=before.lately_expected * fade + usual,
         )
 
@@ -148,15 +150,23 @@ class Traffic:
         known = self.expected + prior
         return (self.seen + prior) / known if known > 0 else 0.0
 
+    @property
+    def busier_lately(self) -> float:
+        """The same of the last half-hour."""
+        return self._times(self.lately)
+
+    def _times(self, lately: float) -> float:
+        weight = RECENT_PRIOR * RECENT_SECONDS / DAY_SECONDS * self.usual[-1]
+        known = self.lately_expected + weight
+        return (lately + self.busier * weight) / known if known > 0 else 0.0
+
     def remaining(self, end: float) -> float:
         """Requests expected until ``end``; 0 where nothing is known yet.
 
         The rest of today as busy as today was, the next half-hour as the last, for a burst tells little of
         the evening; and other days as usual.
         """
-        today = self.busier
-        weight = RECENT_PRIOR * RECENT_SECONDS / DAY_SECONDS * self.usual[-1]
-        now = (self.lately + today * weight) / (self.lately_expected + weight)
+        today, now = self.busier, self.busier_lately
         tonight = min(end, self.midnight + DAY_SECONDS)
         soon = RECENT_SECONDS * (1 - exp(-max(0.0, end - self.at) / RECENT_SECONDS))
         later = 1.0 if self.profile.days else today
@@ -195,10 +205,10 @@ class Traffic:
 
     def _steady(self, came: float, usual: float) -> float:
         """Of the requests that came, those that are no burst, where ``usual`` ones were to be expected."""
-        if not self.profile.days:
+        if not self.expected:
             return came
-        most = BURST * self.busier * usual
-        return min(came, most + 3 * sqrt(most) + 3)
+        most = BURST * usual * self._times(self.crowd)
+        return came if came <= most + 3 * sqrt(most) + 3 else usual * self.busier_lately
 
     def _guessed(self) -> "Traffic":
         """With another guess at today, now that another half-hour was counted."""
@@ -215,9 +225,13 @@ class Traffic:
 
 
 def _smooth(counts: Sequence[float | None]) -> list[float | None]:
-    """Each slot's count as the median of it and its neighbours, so that a burst is not expected tomorrow."""
+    """Each slot's count as the median of it and its neighbours, so that a burst is not expected tomorrow.
+
+    Midnight's neighbours are on both sides of it.
+    """
     smooth: list[float | None] = []
     for slot, count in enumerate(counts):
-        near = sorted(c for c in counts[max(0, slot - NEAR) : slot + NEAR + 1] if c is not None)
-        smooth.append(count if count is None else near[len(near) // 2])
+        around = (counts[(slot + near) % len(counts)] for near in range(-NEAR, NEAR + 1))
+        near = sorted(c for c in around if c is not None)
+        smooth.append(count if count is None else near[(len(near) - 1) // 2])
     return smooth
