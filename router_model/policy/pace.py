@@ -45,6 +45,7 @@ PLAN_LOT = 0.02  # of a lot of them
 CARE = 0.15
 CARE_POWER = -0.15
 EAGER = 0.04
+FIRST_CARE = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,14 +281,18 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
 def _target(usd: float, left: float, part: float, term: Term, traffic: Traffic, demand: Demand) -> float:
     """What a request may cost: as one price would spend ``usd``, where it is known what that spends when."""
     usual = () if term.lot else demand.usual
-    if not usual:
+    if usual:
+        requests = traffic.slots(term.end)
+        busier = left / (sum(requests) or left)
+        costs = [busier * sum(map(mul, requests, level)) for level in zip(*usual, strict=True)]
+        now = usual[traffic.slot]
+    elif today := demand.today:
+        now, costs = today, [left * each for each in today]
+    else:
         return usd / left
-    requests = traffic.slots(term.end)
-    busier = left / (sum(requests) or left)
-    costs = [busier * sum(map(mul, requests, level)) for level in zip(*usual, strict=True)]
     full = min(1.0, usd / costs[0]) if costs[0] else 1.0
-    care = CARE * part**CARE_POWER
-    return spread(usd / (1 + care - (care + EAGER) * full), costs, usual[traffic.slot])
+    care = 0.0 if term.lot else CARE * part**CARE_POWER if traffic.profile.days else FIRST_CARE*part + CARE * part**CARE_POWER
+    return spread(usd / (1 + care - (care + EAGER) * full), costs, now)
 
 
 def _more(elsewhere: Totals, usd: float, step: float, siblings: int) -> Totals:

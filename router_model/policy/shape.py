@@ -8,7 +8,7 @@ the others until the half-hours that were counted speak for some of them.
 from collections.abc import Sequence
 from math import cos, exp, log, pi
 
-HEIGHTS = (0.3, 0.6, 0.85)  # of the wave, over the day's mean
+HEIGHTS = (0.5, 1.0, 1.5)  # of the wave, in the log: at 1.0 the peak is 7 times the trough
 PEAKS = 12  # hours of the day at which it may peak
 EVEN = 4.0  # weight of the even day, in waves
 NOISE = 0.5  # standard deviation of a slot's log count about the shape: bursts and quiet half-hours
@@ -43,9 +43,10 @@ def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float,
 
 def _family(slots: int) -> list[tuple[float, list[float]]]:
     """Shapes whose mean is 1, and their weights."""
-    waves = [
-        (1.0, [1 + height * cos(2 * pi * ((slot + 0.5) / slots - peak / PEAKS)) for slot in range(slots)])
-        for height in HEIGHTS
-        for peak in range(PEAKS)
-    ]
+    waves = []
+    for height in HEIGHTS:
+        for peak in range(PEAKS):
+            logs = [height * cos(2 * pi * ((slot + 0.5) / slots - peak / PEAKS)) for slot in range(slots)]
+            mean = sum(map(exp, logs)) / slots
+            waves.append((1.0, [exp(one) / mean for one in logs]))
     return [(EVEN, [1.0] * slots), *waves]
