@@ -81,6 +81,9 @@ class Demand:
 def spread(usd: float, costs: Sequence[float], now: Costs) -> float:
     """What a request may cost now, so that ``usd`` US dollars are spent as one price would spend them.
 
+    Never less than it costs at the highest price: that cannot be saved, and a price that tried would rise
+    without end and be hours on its way back.
+
     Args:
         costs: of all requests that are expected, this one among them, at each level [L].
         now: of a request at each level.

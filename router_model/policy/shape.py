@@ -19,6 +19,7 @@ TOLD = 0.25  # standard deviation of the log of a day's requests, where somebody
 def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float, ...]:
     """Requests expected in each slot of a day [S], given those of the slots that were counted.
 
+    Logs are averaged over the family: a mean of the counts would be that of the few shapes that expect most.
     ``requests`` is how many the day is expected to bring in all; less than 1 where nobody knows.
     """
     slots = len(counts)
@@ -32,12 +33,13 @@ def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float,
         scale = apart[len(apart) // 2]  # the median, which bursts do not move
         off = sum(min(abs(one - scale) / NOISE, MOST_NOISE) ** 2 for one in apart)
         likely = -(((scale + log(slots / requests)) / TOLD) ** 2) / 2 if requests else 0.0
-        found.append((log(weight) + likely - off / 2, exp(scale), shape))
+        found.append((log(weight) + likely - off / 2, scale, shape))
     best = max(found)[0]  # weights are over the best one's, so that they do not all vanish
     weights = [(exp(log_weight - best), scale, shape) for log_weight, scale, shape in found]
     whole = sum(weight for weight, _, _ in weights)
     return tuple(
-        sum(weight * scale * shape[slot] for weight, scale, shape in weights) / whole for slot in range(slots)
+        exp(sum(weight * (scale + log(shape[slot])) for weight, scale, shape in weights) / whole)
+        for slot in range(slots)
     )
 
 

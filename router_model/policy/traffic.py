@@ -16,11 +16,11 @@ SLOTS = 48  # of a day: half an hour each, so that a burst of minutes does not s
 SLOT_SECONDS = DAY_SECONDS / SLOTS
 MOST_REQUESTS = 1e15  # of a slot
 RECENT_SECONDS = 1_800.0  # that "now" is taken over, and that it tells of
-PRIOR_SHARE = 0.07  # of a day's requests: what the days before weigh against today's count
+PRIOR_SHARE = 0.03  # of a day's requests: what the days before weigh against today's count
 RECENT_PRIOR = 0.1  # of the requests of ``RECENT_SECONDS``: what today weighs against the last half-hour
 LEAST_WEIGHT = 0.3  # of the newest day in the profile
 NEAR = 2  # slots on either side, within which a burst is told from a busy hour
-BURST = 1.5  # times as busy as today: more tells nothing of the evening
+BURST = 1.5  # times as busy as the half-hour before: more tells nothing of the evening, nor of tomorrow
 LATE = 0.1  # of a slot: one that was counted from so late on counts as whole
 
 
@@ -77,10 +77,11 @@ class Traffic:
         since: when counting began: midnight, or later where nobody counted before.
         at: until when it was counted.
         requests: counted by then, as ``moved`` was told.
-        counts: of each slot of today [SLOTS]; None where nobody counted.
+        counts: of each slot of today but for bursts [SLOTS]; None where nobody counted.
         usual: what today was expected to be like, cumulative [SLOTS]; on the first day a guess.
-        seen, expected: requests since ``since``, and as many as ``usual`` has there.
+        seen, expected: requests since ``since`` but for bursts, and as many as ``usual`` has there.
         lately, lately_expected: the same of the last half-hour, the newest counting most.
+        crowd: ``lately`` with its bursts.
     """
 
     profile: Profile
@@ -204,7 +205,10 @@ class Traffic:
         return whole * self.usual[-1] + before + (slots - slot) * (self.usual[slot] - before)
 
     def _steady(self, came: float, usual: float) -> float:
-        """Of the requests that came, those that are no burst, where ``usual`` ones were to be expected."""
+        """Requests but for a burst: those that came, or as many as came lately, where it was one.
+
+        A crowd that stays is a burst for a quarter of an hour at most, since what came lately grows with it.
+        """
         if not self.expected:
             return came
         most = BURST * usual * self._times(self.crowd)
