@@ -207,7 +207,7 @@ class Traffic:
     def _steady(self, came: float, usual: float) -> float:
         """Requests but for a burst: those that came, or as many as came lately, where it was one.
 
-        A crowd that stays is a burst for a quarter of an hour at most, since what came lately grows with it.
+        A crowd that stays is a burst for some half an hour at most, since what came lately grows with it.
         """
         if not self.expected:
             return came
