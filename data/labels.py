@@ -107,7 +107,7 @@ def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: f
             f"no row has a label for the ladder's models ({wanted}); "
             f"the data names {', '.join(map(repr, models[:8])) or 'none'}; mend the ladder's model names"
         )
-    input_tokens, output_tokens = _tokens(records, ladder)
+    input_tokens, output_tokens = request_tokens(records), answer_lengths(records, ladder)
     return Labels(
         outcomes,
         sufficient,
@@ -167,9 +167,9 @@ def answer_lengths(records: Sequence[Record], ladder: Ladder) -> Floats:
     )
 
 
-def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
-    """Input tokens [N], from the text where not logged, and output tokens [N, K] with NaN where unknown."""
-    input_tokens = np.array(
+def request_tokens(records: Sequence[Record]) -> Floats:
+    """Input tokens of each request, from the text where not logged, float64 [N]."""
+    return np.array(
         [
             record.prompt.characters / CHARACTERS_PER_TOKEN
             if record.input_tokens is None
@@ -177,7 +177,6 @@ def _tokens(records: Sequence[Record], ladder: Ladder) -> tuple[Floats, Floats]:
             for record in records
         ]
     )
-    return input_tokens, answer_lengths(records, ladder)
 
 
 def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, output_tokens: Floats) -> Floats:

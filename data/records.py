@@ -17,6 +17,7 @@ FIELDS = frozenset(
 )  # fmt: skip
 PREFERENCE = ("model_a", "model_b", "winner")
 WINNERS = ("model_a", "model_b", "tie")
+MOST_COUNTED = 1e12  # characters, messages and parts of a request
 LARGEST = 1e15  # of tokens, dollars and milliseconds, so that sums and products stay finite
 
 
@@ -45,7 +46,8 @@ class Record:
         session: conversation.
         tenant: whose traffic it is.
         task: for reporting and grouped splits, never a feature.
-        meta: whatever else the row holds under "meta".
+        meta: whatever else the row holds under "meta"; its "cut_from" says what of a prompt was counted
+            before it was cut.
     """
 
     id: str
@@ -95,6 +97,9 @@ def checked_fields(row: Any, where: str) -> dict[str, Any]:
         prompt = read(request)
     except PromptError as error:
         raise RecordError(f"{where}: {error}") from None
+    meta = _object(row, "meta", where)
+    if isinstance(request, str) and meta.get("cut_from") is not None:
+        prompt = _uncut(prompt, meta["cut_from"], where)
     model = _text(row, "model", where)
     session = _text(row, "session", where)
     return {
@@ -118,7 +123,7 @@ def checked_fields(row: Any, where: str) -> dict[str, Any]:
         "session": session,
         "tenant": _text(row, "tenant", where),
         "task": _text(row, "task", where),
-        "meta": _object(row, "meta", where),
+        "meta": meta,
     }
 
 
@@ -165,6 +170,18 @@ def _request(row: Mapping[str, Any], where: str) -> Request:
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         raise RecordError(f"{where}: neither 'prompt' (text) nor 'messages' (a list); give one of them")
     return messages
+
+
+def _uncut(prompt: Prompt, told: Any, where: str) -> Prompt:
+    """A prompt that a log keeps the window of, with what the router counted of the whole request."""
+    if not isinstance(told, Mapping):
+        raise RecordError(f"{where}: field 'meta.cut_from' is {type(told).__name__}; give an object")
+    counts = {
+        name: int(_in_range(told.get(name, least), f"meta.cut_from.{name}", where, least, MOST_COUNTED))
+        for name, least in (("characters", 0), ("turns", 1), ("tools", 0), ("images", 0))
+    }
+    counts["characters"] = max(counts["characters"], prompt.characters)  # redaction may have added some
+    return Prompt(prompt.text, **counts)
 
 
 def _outcomes(row: Mapping[str, Any], model: str | None, where: str) -> Mapping[str, float]:

@@ -14,12 +14,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from router_model.text import MAX_ASCII_CHARACTERS
+
+MOST_CHARACTERS = MAX_ASCII_CHARACTERS  # that the router reads, as its probabilities know of no more
+
 
 @dataclass(frozen=True)  # without slots, where _rows could not be kept
 class Weights:
     """A prompt's own expected costs, in mean costs of the strongest tier, as the operating curve weighs them.
 
-    They are of the prices that the curve was measured at, and stay so when a ladder is repriced.
+    They are of the prices that the curve was measured at, and stay so when a ladder is repriced. Of a longer
+    prompt than ``MOST_CHARACTERS`` no more are counted: as dear as it is, a dial is a share of what the
+    strongest tier would give on it too, and not of what that gave on the short ones of training.
 
     Attributes:
         per_character: of the prompt, 0 or more [K].
@@ -39,6 +45,8 @@ class Weights:
             penalty: in quality per unit of relative cost, 0 or more.
             characters: of the prompt.
         """
+        if characters > MOST_CHARACTERS:
+            characters = MOST_CHARACTERS
         place = len(self.per_answer)  # of the first tier's tokens
         best, best_value, k = 0, -1e300, 0
         for per_answer, per_character, per_token in self._rows:  # as in Policy.choose
@@ -56,7 +64,10 @@ class Weights:
 
     def costs(self, characters: NDArray[np.int64], output_tokens: NDArray[np.float32]) -> NDArray[np.float64]:
         """Relative costs of each prompt: int64 [N], typical tokens float32 [N, K] -> float64 [N, K]."""
-        told = np.outer(characters, self.per_character) + np.array(self.per_token) * output_tokens
+        told = (
+            np.outer(np.minimum(characters, MOST_CHARACTERS), self.per_character)
+            + np.array(self.per_token) * output_tokens
+        )
         costs: NDArray[np.float64] = told + np.array(self.per_answer)
         return costs
 

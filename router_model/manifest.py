@@ -79,11 +79,15 @@ class Manifest:
     lengths: Lengths | None = None
 
     @property
+    def mean_input_tokens(self) -> float:
+        """Tokens of a request, the mean of the training data."""
+        told = self.data.get("input_tokens")
+        return float(told) if isinstance(told, int | float) and told > 0 else USUAL_TOKENS
+
+    @property
     def strongest_usd(self) -> float:
         """US dollars that a call of the strongest tier costs, at the mean lengths of the training data."""
-        told = self.data.get("input_tokens")
-        tokens = float(told) if isinstance(told, int | float) and told > 0 else USUAL_TOKENS
-        return self.ladder.tiers[-1].cost_usd(tokens, self.output_tokens[-1])
+        return self.ladder.tiers[-1].cost_usd(self.mean_input_tokens, self.output_tokens[-1])
 
     def policy(self) -> Policy:
         """The operating curve, to be looked up by dial."""

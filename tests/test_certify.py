@@ -100,6 +100,13 @@ def test_a_relative_promise_is_stricter_where_the_strongest_tier_fails_too(
     assert found.point.cost >= absolute.point.cost - 1e-9
 
 
+def test_what_is_said_to_be_lost_is_in_the_promises_own_terms() -> None:
+    outcomes = np.repeat([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]], 25, axis=0)
+    own = np.repeat([1.0, 0.8, 0.0, 0.0], 25)
+    assert replace(PROMISE, relative=False).lost(outcomes, own) == pytest.approx(0.5 - 0.45)
+    assert replace(PROMISE, relative=True).lost(outcomes, own) == pytest.approx(1 - 0.45 / 0.5)
+
+
 def test_the_rows_of_the_training_are_refused(router: Router, log_path: Path) -> None:
     with pytest.raises(DataError, match="trained on"):
         certify(router, [log_path], PROMISE, DATE)

@@ -167,6 +167,20 @@ def test_of_two_ways_to_weigh_costs_the_own_one_spends_less_on_long_answers(rout
     assert spent[0] < spent[1]
 
 
+def test_a_long_conversation_is_not_sent_to_a_cheaper_tier_for_its_length(router: Router) -> None:
+    own = weighed(router)
+    lengths = own.artifact.manifest.lengths
+    assert lengths
+    assert lengths.weights
+    outputs = [0.1, 0.2, 0.99, 10.0, 10.0, 10.0]
+    assert [lengths.weights.choose(outputs, 0.02, n) for n in (100, 2048, 10**7)] == [2, 2, 2]
+    turns = [{"role": "user", "content": f"{LONG} {number} " * 40} for number in range(200)]
+    decision = own.route(turns)
+    assert decision.characters > 100_000  # and what it costs is told whole
+    tier = own.ladder.tiers[own.ladder.index(decision.tier)]
+    assert decision.expected_cost_usd > 25_000 * tier.input_usd_per_million * 1e-6
+
+
 def test_other_prices_change_costs_and_no_choice_of_the_quality_dial(router: Router, ladder: Ladder) -> None:
     dearer = Ladder(
         tuple(

@@ -157,6 +157,16 @@ def test_shares_that_the_guard_fixed_are_not_replayed_as_conversations(
         policy_of(router, quality=0.9, caches=Caches())
 
 
+def test_what_is_certified_is_not_replayed_as_conversations(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = dataclasses.replace(router.policy.point(0.9), dial="certified")
+    monkeypatch.setattr(router.policy, "default", point)
+    with pytest.raises(ConfigError, match="turn by turn"):
+        policy_of(router, caches=Caches())
+    assert isinstance(policy_of(router, quality=0.9, caches=Caches()), InSessions)
+
+
 def test_a_policy_that_goes_by_time_names_requests_without_one(router: Router, logged: Logged) -> None:
     timeless = [dataclasses.replace(record, timestamp=None) for record in logged[0][:3]] + logged[0][3:]
     with pytest.raises(DataError, match="3 of 600 requests have no timestamp"):

@@ -214,7 +214,24 @@ def test_a_row_without_one_request_is_refused(row: Any, message: str) -> None:
         ({"timestamp": []}, "field 'timestamp' is list; give text"),
         ({"timestamp": True}, "field 'timestamp' is bool; give text"),
         ({"meta": [1]}, "field 'meta' is list; give an object"),
+        ({"meta": {"cut_from": 7}}, "field 'meta.cut_from' is int; give an object"),
+        ({"meta": {"cut_from": {"tools": "7"}}}, "field 'meta.cut_from.tools' is str; give a number"),
+        (
+            {"meta": {"cut_from": {"turns": 0}}},
+            "field 'meta.cut_from.turns' is 0; give a number from 1 to 1e+12",
+        ),
+        ({"meta": {"cut_from": {"characters": -1}}}, "field 'meta.cut_from.characters' is -1"),
     ],
 )
 def test_a_field_that_is_not_what_it_must_be_is_named(fields: dict[str, Any], message: str) -> None:
     assert message in refusal(BASE | fields)
+
+
+def test_a_prompt_that_was_cut_counts_as_what_it_was_cut_from() -> None:
+    told = {"characters": 90_000, "turns": 12, "tools": 5}
+    prompt = parse_record(BASE | {"meta": {"cut_from": told}}, "here").prompt
+    assert (prompt.text, prompt.characters) == (BASE["prompt"], 90_000)
+    assert (prompt.turns, prompt.tools, prompt.images) == (12, 5, 0)
+    assert prompt.truncated
+    shorter = parse_record(BASE | {"meta": json.dumps({"cut_from": {"characters": 3}})}, "here").prompt
+    assert shorter == parse_record(BASE, "here").prompt

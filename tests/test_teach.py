@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from router_model.base import Base
 from router_model.cli import main
 from router_model.data.readers import read_records
+from router_model.data.records import parse_record
 from router_model.errors import DataError
 from router_model.ladder import Ladder
 from router_model.router import Router
@@ -90,6 +91,19 @@ def test_a_teacher_without_prompts_and_prompts_without_a_teacher_are_refused(
         done = run("distill", *flags, "--out", tmp_path / "x")
         assert done.exit_code == 2
         assert "go together" in done.stderr
+
+
+def test_what_a_student_costs_counts_the_tokens_that_the_log_tells(router: Router, small_base: Base) -> None:
+    told = [30_000.0, None]
+    records = [
+        parse_record({"prompt": f"prove theorem {k}", "input_tokens": tokens}, str(k))
+        for k, tokens in enumerate(told)
+    ]
+    prepared = taught(records, router, TrainConfig(), Static(small_base, 128))
+    said = router.route_prompts([record.prompt for record in records], input_tokens=told)
+    assert prepared.labels.input_tokens.tolist() == said.input_tokens.tolist()
+    strongest = said.expected_cost_at(np.array([2, 2]))
+    assert prepared.labels.cost_usd[:, 2].tolist() == pytest.approx(strongest.tolist())
 
 
 def test_no_prompts_at_all_are_refused(router: Router, quick: TrainConfig, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from router_model.data.labels import CHARACTERS_PER_TOKEN, Labels
 from router_model.ladder import Ladder
-from router_model.lengths import Weights
+from router_model.lengths import MOST_CHARACTERS, Weights
 from router_model.training.config import TrainConfig
 from router_model.training.counterfactual import counterfactual
 from router_model.training.crossfit import CrossFitted, StageDone, check_targets, crossfit
@@ -126,9 +126,10 @@ def weights_of(ladder: Ladder, expected: Line, unit_usd: float) -> Weights:
 def expected_costs(prepared: Prepared, ladder: Ladder, lengths: HeldOut) -> Floats:
     """US dollars that each row is expected to cost at each tier, by heads that had not seen it, [N, K].
 
-    Inputs are counted by characters, as the router counts them.
+    Inputs are counted by characters, as the router weighs them.
     """
-    characters = np.array([record.prompt.characters for record in prepared.records])  # [N]
+    whole = np.array([record.prompt.characters for record in prepared.records])  # [N]
+    characters = np.minimum(whole, MOST_CHARACTERS)
     columns = [
         tier.cost_usd(1, 0) * characters / CHARACTERS_PER_TOKEN + tier.cost_usd(0, 1) * lengths.expected[:, k]
         for k, tier in enumerate(ladder.tiers)

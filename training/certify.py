@@ -128,7 +128,7 @@ def certify(
             max_loss=promise.max_loss,
             relative=promise.relative,
             confidence=promise.confidence,
-            loss=float(promise.losses(outcomes, own).mean()) + promise.max_loss - promise.bound,
+            loss=promise.lost(outcomes, own[:, 0]),
             test=promise.test,
             data=found.fingerprint,
             rows=len(found.records),

@@ -193,6 +193,11 @@ def _in_sessions(
     terms = caches.terms(router.ladder)
     if worth_usd is not None:
         return InSessions(terms, dollar=1 / worth_usd)
+    if point.dial == "certified":
+        raise ConfigError(
+            "the router's default is its certified point, which decides turn by turn in the gateway; give "
+            "--quality, --budget or --worth-usd to see what conversations would do"
+        )
     if point.rule != "router":
         raise ConfigError(
             f"{point.dial}={point.value:g} has fixed shares of tiers ({point.note or 'by the guard'}), which "

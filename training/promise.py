@@ -68,6 +68,12 @@ class Promise:
         losses: Floats = self.keep * outcomes[:, -1:] - own
         return losses
 
+    def lost(self, outcomes: Floats, own: Floats) -> float:
+        """The mean loss as ``max_loss`` counts it, of a point whose outcomes are ``own``: [n, K], [n]."""
+        strongest = float(outcomes[:, -1].mean())
+        lost = strongest - float(own.mean())
+        return lost / strongest if self.relative and strongest else lost
+
     def shown(self, losses: Floats) -> NDArray[np.bool_]:
         """Which columns are shown to keep to the bound: [n, L] -> bool [L]."""
         return TESTS[self.test](losses, self.bound, 1 - self.confidence, self.keep)
@@ -134,7 +140,7 @@ def cheapest(
             break
     if not passed:
         own = own_outcomes(points[:1], probabilities, outcomes, relative_cost)
-        raise DataError(_too_few(promise.losses(outcomes, own)[:, 0], promise))
+        raise DataError(_too_few(outcomes, own, promise))
     return points[passed - 1], min(passed + 1, len(points))
 
 
@@ -151,9 +157,9 @@ def own_outcomes(
     return own
 
 
-def _too_few(losses: Floats, promise: Promise) -> str:
-    """Why the safest point was not shown to keep the promise by its losses [n], and what to do."""
-    lost = float(losses.mean()) + promise.max_loss - promise.bound
+def _too_few(outcomes: Floats, own: Floats, promise: Promise) -> str:
+    """Why the safest point, of outcomes ``own`` [n, 1], was not shown to keep the promise, and a cure."""
+    losses, lost = promise.losses(outcomes, own)[:, 0], promise.lost(outcomes, own[:, 0])
     says = (
         f"no point of this router is shown to lose at most {promise.max_loss:g} at confidence "
         f"{promise.confidence:g}: the safest one loses {lost:.4f} on {len(losses)} prompts"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_model.data.groups import group
-from router_model.data.labels import CHARACTERS_PER_TOKEN, Labels, label
+from router_model.data.labels import Labels, label, request_tokens
 from router_model.data.records import Record
 from router_model.errors import DataError
 from router_model.router import Router
@@ -73,7 +73,7 @@ def _labels(records: Sequence[Record], teacher: Router, config: TrainConfig) -> 
     if any(record.outcomes or record.best_tier or record.preference for record in records):
         return label(records, ladder, config.bar, config.margin)
     unknown = np.full((len(records), len(ladder)), np.nan)
-    input_tokens = np.array([record.prompt.characters / CHARACTERS_PER_TOKEN for record in records])  # [N]
+    input_tokens = request_tokens(records)
     output_tokens = np.array(teacher.artifact.manifest.output_tokens)  # [K]
     cost = np.array(
         [

@@ -1,6 +1,5 @@
 """A part of a log to a file of labels: what every process does, whoever started it."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -182,12 +181,12 @@ class Labeller:
 
 
 def _input_tokens(block: Block) -> list[float | None] | None:
-    """Of each row's request, as the log has them; None where it has none."""
+    """Of each row's request, as the log has them; None where it has none, or 0, as where nobody counted."""
     column = block.column(TOKENS)
     if column is None:
         return None
     told = input_tokens(column, groups(block.column(MODEL), len(block)))
-    return [None if math.isnan(count) else count for count in told.tolist()]
+    return [count if count > 0 else None for count in told.tolist()]
 
 
 def _with_keys(block: Block, keys: dict[str, str]) -> Block:

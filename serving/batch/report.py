@@ -25,9 +25,10 @@ from router_model.serving.batch.totals import Grouped, Totals, add
 TOP = 30  # groups of a table
 MISSING = "no value"
 HONEST = (
-    "Expected costs are estimates: by the length of each text, the mean length of each tier's answers in "
-    "training, and the ladder's prices. Expected quality is what the router itself estimates, the mean "
-    "probability that the chosen tier is sufficient. Neither was measured on these rows."
+    "Expected costs are estimates: by the input tokens that rows tell or else the length of each text, the "
+    "length of answers that training expects, and the ladder's prices. Expected quality is what the router "
+    "itself estimates, the mean probability that the chosen tier is sufficient. Neither was measured on "
+    "these rows."
 )
 LEGEND = {"now": "paid now", "routed": "routed", "strongest": "all to {}"}
 

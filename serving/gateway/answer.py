@@ -19,6 +19,7 @@ class Answer:
         tier: of the provider.
         attempts: calls that were made for it, 1 or more.
         first_byte_seconds: from the call of the provider that answered to the first piece of the body.
+        error: whether it is an error, which nobody is taken to charge for.
         failures: of the attempts before, each "provider: what it did".
         close: lets go of the upstream; to be called however the answer ends, harmless a second time.
         spent: to be told the tokens of the call once they are known.
@@ -31,6 +32,7 @@ class Answer:
     tier: str
     attempts: int = 1
     first_byte_seconds: float = 0.0
+    error: bool = False
     failures: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
     spent: Callable[[Usage], None] = lambda usage: None

@@ -57,7 +57,7 @@ async def build(config: GatewayConfig, lasting: Lasting, since: State | None = N
         opened.pop_all()
     if state.pacer is not None and since is not None and since.pacer is state.pacer:
         state.pacer.retune(config.dial)
-    lasting.pacer = state.pacer
+    lasting.pacer, lasting.guarantee = state.pacer, state.guarantee
     await state.dispatch.open()
     return state
 
@@ -89,7 +89,11 @@ class _Parts:
                 explore=config.traffic.explore if config.traffic else 0.0,
                 upwards=config.retry.upwards,
                 pricing=Pricing(
-                    router.artifact.manifest.strongest_usd, config.latency.usd_per_second, waits, pacer
+                    router.artifact.manifest.strongest_usd,
+                    router.policy.relative_cost,
+                    config.latency.usd_per_second,
+                    waits,
+                    pacer,
                 ),
                 guarantee=guarantee,
             ),
@@ -174,6 +178,7 @@ class _Parts:
             redis=redis,
             workers=config.listen.workers,
             path=self.lasting.spent.with_suffix(".revoked") if self.lasting.spent else None,
+            others=lambda: self.lasting.others("feedback"),
         )
 
 

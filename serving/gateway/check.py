@@ -9,9 +9,12 @@ from router_model.policy.term import lot_of
 from router_model.router import Router
 from router_model.serving.gateway.build import load_router
 from router_model.serving.gateway.config.config import GatewayConfig
+from router_model.serving.gateway.config.tier import TierConfig
 from router_model.serving.gateway.prices import prices_of
+from router_model.serving.gateway.usage import Usage
 from router_model.table import columns
 
+APART = 0.05  # of the strongest tier's cost, from which on prices are another ladder's
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -73,9 +76,8 @@ def check(path: Path) -> Checked:
                 "abilities": ", ".join(provider.abilities) or "text",
             }
         )
-    return Checked(
-        str(path), router.artifact.name, dial(config, router), tuple(rows), tuple(warnings(config))
-    )
+    found = (*warnings(config), *apart(config, router))
+    return Checked(str(path), router.artifact.name, dial(config, router), tuple(rows), found)
 
 
 def dial(config: GatewayConfig, router: Router) -> str:
@@ -96,6 +98,35 @@ def dial(config: GatewayConfig, router: Router) -> str:
             f"calls of {router.ladder.names[-1]!r} alone at {strongest:.2g} dollars each"
         )
     return told + (f"; a second of waiting counts as {second:g} dollars" if second else "")
+
+
+def apart(config: GatewayConfig, router: Router) -> list[str]:
+    """Tiers whose share of the strongest one's cost is another by the file's prices than by the router's."""
+    manifest, ladder = router.artifact.manifest, router.ladder
+    asked = manifest.mean_input_tokens
+
+    def costs(tier: TierConfig) -> tuple[float, float]:
+        """Of a mean call, by the file and by the router."""
+        place = ladder.index(tier.name)
+        answered = manifest.output_tokens[place]
+        usage = Usage(round(asked), round(answered))
+        paid = min(prices_of(provider).cost_usd(usage) for provider in tier.providers)
+        return paid, ladder.tiers[place].cost_usd(asked, answered)
+
+    *cheaper, strongest = config.tiers
+    here, there = costs(strongest)
+    if not here or not there:
+        return []
+    found = []
+    for tier in cheaper:
+        paid, told = costs(tier)
+        if abs(paid / here - told / there) > APART:
+            found.append(
+                f"tier {tier.name!r} costs {paid / here:.0%} of {strongest.name!r} by this file, and "
+                f"{told / there:.0%} by the router, whose prices the dials go by; give it these with "
+                "router-model remap"
+            )
+    return found
 
 
 def cores() -> int:

@@ -227,6 +227,7 @@ class Errand:
             self._throw_away(attempt, left=True)
             _drop(body, trip.leave)
             raise
+        answer.error = bool(words) or answer.status >= 400
         if words:
             raise Failure(f"{upstream.provider.name}: {words}", answer)
         return answer

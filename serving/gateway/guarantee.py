@@ -1,7 +1,8 @@
 """The certificate in service: feedback on what it decided is watched, and a shift in traffic revokes it.
 
 The watching is ``policy/monitor.py``; here its state is kept. With Redis all workers and replicas share one;
-without, each worker has its own at its part of the error. A revocation is also written to a file, which the
+without, each worker has its own at its part of the error. What a client tells one worker of a request that
+another answered is passed on. A revocation is also written to a file, which the
 other workers and the next start read: remove it, or certify anew, to take it back.
 """
 
@@ -11,7 +12,7 @@ import json
 import logging
 import math
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from router_model.policy.monitor import Feedback, Monitor
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.feedback import REMEMBERED, Outcome
+from router_model.serving.gateway.relay import Relay
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -77,6 +79,10 @@ class Guarantee:
         redis: that replicas share.
         workers: of this gateway, which share the error where there is no Redis.
         path: of the file that keeps a revocation.
+        others: what the other workers' ``relay`` tells, where there is no Redis.
+
+    Attributes:
+        relay: of feedback on requests that another worker answered.
 
     Raises:
         GatewayConfigError: ``config`` names a tier that is none, or an error below what the certificate's
@@ -92,6 +98,7 @@ class Guarantee:
         redis: "Redis | None" = None,
         workers: int = 1,
         path: Path | None = None,
+        others: Callable[[], Iterable[Any]] = list,
     ) -> None:
         if config.tier is not None and config.tier not in tiers:
             raise GatewayConfigError(
@@ -106,9 +113,10 @@ class Guarantee:
         self.certificate, self.config = certificate, config
         self.monitor = Monitor.of(certificate, error, config.tolerance)
         self.reason = ""
-        self._id = hashlib.sha256(json.dumps(certificate.to_dict()).encode()).hexdigest()[:32]
+        self._id = _id(certificate)
         self._instead = tiers.index(config.tier) if config.tier else len(tiers) - 1
         self._redis, self._path = redis, path
+        self.relay = Relay(f"{KEY}:{self._id}:feedback", redis, others)
         self._requests: OrderedDict[str, tuple[str, Feedback]] = OrderedDict()
         self._waiting: deque[Feedback] = deque(maxlen=WAITING)
         self._task: asyncio.Task[None] | None = None
@@ -136,10 +144,18 @@ class Guarantee:
             self._requests.popitem(last=False)
 
     def tell(self, outcome: Outcome) -> None:
-        """Count an outcome, where it is the first for a request that the certified point decided."""
+        """Count an outcome, where it is the first for a request that the certified point decided.
+
+        One of a request that this worker did not answer is passed on to the others.
+        """
+        if not self._count(outcome) and outcome.tier is None:
+            self.relay.put(outcome)
+
+    def _count(self, outcome: Outcome) -> bool:
+        """Whether it is of such a request, and counts now."""
         tenant, item = self._requests.get(outcome.request_id, (None, None))
         if item is None or tenant != outcome.tenant:
-            return
+            return False
         del self._requests[outcome.request_id]
         item = replace(item, outcome=outcome.outcome, strongest_outcome=outcome.strongest_outcome)
         if self._redis:
@@ -147,6 +163,7 @@ class Guarantee:
         else:
             self.monitor = self.monitor.after(item)
             self._look()
+        return True
 
     async def open(self) -> None:
         """See whether it was revoked; from then on look once a second."""
@@ -170,12 +187,16 @@ class Guarantee:
     async def _tick(self) -> None:
         if self._redis:
             try:
+                for outcome in await self.relay.exchange():
+                    self._count(outcome)
                 await self._exchange(self._redis)
                 self._cut_off = False
             except Exception as error:  # whatever a broken Redis does, requests go on
                 if not self._cut_off:
                     logger.warning("certificate: no Redis (%s); feedback waits", one_line(error))
                 self._cut_off = True
+        for outcome in self.relay.beside():
+            self._count(outcome)
         if self._path and not self.reason:
             self._read(self._path)
         self._look()
@@ -248,3 +269,10 @@ class Guarantee:
             self.reason,
             "certify the router on rows of today's traffic",
         )
+
+
+def _id(certificate: Certificate) -> str:
+    """Of the promise, which is of outcomes: other prices do not make another one of it."""
+    told = certificate.to_dict()
+    promised = {key: value for key, value in told["point"].items() if not key.startswith("cost")}
+    return hashlib.sha256(json.dumps({**told, "point": promised}).encode()).hexdigest()[:32]

@@ -110,10 +110,9 @@ async def decided(state: State, call: Call, incoming: Incoming) -> bytes:
 
 async def feedback(state: State, incoming: Incoming) -> Pieces:
     """An outcome for an earlier request, by its id."""
-    if state.traffic is None and state.guarantee is None:
-        raise RequestError(
-            404, "invalid_request_error", "feedback is kept in the traffic log, which is off; give 'traffic'"
-        )
+    if not state.hears_feedback:
+        what = "nothing here goes by feedback; give 'traffic' or 'sessions', or a certified router"
+        raise RequestError(404, "invalid_request_error", what)
     assert incoming.caller is not None  # noqa: S101  # the path has a scope
     outcome = state.feedback.read(incoming.body, incoming.caller)
     if state.traffic is not None:

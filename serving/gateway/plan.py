@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ from router_model.decision import Decision
 from router_model.errors import DialError, PromptError, RequestError
 from router_model.policy.curve import OperatingPoint
 from router_model.policy.rule import Rule
+from router_model.prompt import Request
 from router_model.router import Router
 from router_model.serving.gateway.call import Asked, Call
 from router_model.serving.gateway.config.dial import Dial
@@ -17,6 +19,7 @@ from router_model.serving.gateway.guarantee import Guarantee
 from router_model.serving.gateway.pricing import Pricing
 from router_model.serving.gateway.sessions.sessions import Conversation
 
+LEAST = 1e-6  # of budgets
 STARVED = 1.0 - 1e-9  # a budget that is this far used up leaves the cheapest tier
 
 
@@ -100,12 +103,14 @@ class Planner:
         # A budget that is used up brings a conversation down, but for one that waits for its tools.
         held = conversation if lowered < STARVED or (conversation and conversation.tool_loop) else None
         allowed = self._allowed(able, held)
-        greedy = self._able_for(self._choice(decision, held), allowed) if lowered < STARVED else allowed[0]
-        if not self.explore or lowered >= STARVED:
-            return Plan(self._from(greedy, able), decision)
-        explored = self.draw.random() < self.explore
-        chosen = allowed[int(self.draw.random() * len(allowed))] if explored else greedy
-        propensity = self.explore / len(allowed) + (1 - self.explore) * (chosen == greedy)
+        if lowered >= STARVED:
+            return Plan(self._from(allowed[0], able), decision)
+        chances = self._chances(decision, held, allowed)
+        chosen = self._able_for(self._choice(decision, held), allowed)
+        explored = bool(self.explore) and self.draw.random() < self.explore
+        if explored:
+            chosen = allowed[int(self.draw.random() * len(allowed))]
+        propensity = self.explore / len(allowed) + (1 - self.explore) * chances.get(chosen, 0.0)
         return Plan(self._from(chosen, able), decision, propensity=propensity, explored=explored)
 
     def decide(self, call: Call, lowered: float = 0.0, conversation: Conversation | None = None) -> Decision:
@@ -125,9 +130,9 @@ class Planner:
             quality, budget = None, self._cheaper(self.router.policy.point(quality, budget), lowered)
         try:
             if rule := self._rule(self.router.policy.point(quality, budget), named, lowered, conversation):
-                return self.router.route(call.body, rule=rule, input_tokens=call.input_tokens)
+                return self.router.route(_read(call), rule=rule, input_tokens=call.input_tokens)
             return self.router.route(
-                call.body, quality=quality, budget=budget, input_tokens=call.input_tokens
+                _read(call), quality=quality, budget=budget, input_tokens=call.input_tokens
             )
         except (PromptError, DialError) as error:
             raise RequestError(400, "invalid_request_error", str(error)) from None
@@ -137,27 +142,55 @@ class Planner:
     ) -> Rule | None:
         """What decides in place of the operating point, where something does."""
         pricing = None if named else self.pricing
-        priced = pricing.priced(point, lowered) if pricing else None
-        if priced is None and point.dial == "certified":
+        if pricing and (rule := pricing.rule(point, lowered, conversation)):
+            return rule
+        if point.dial == "certified":
             # What is certified decides turn by turn: no conversation moves it, but up by its floor.
             return self.guarantee.rule if self.guarantee else None
-        rule: Rule | None = priced
-        if conversation is not None and (priced or point.rule == "router"):
-            rule = conversation.rule(point.penalty, priced)
-        return pricing.watched(rule) if pricing and rule else rule
+        if conversation is not None and point.rule == "router":
+            return conversation.by_penalty(point.penalty)
+        return None
 
     def _cheaper(self, point: OperatingPoint, lowered: float) -> float:
-        """The budget that lies ``lowered`` of the way from a point's cost to the cheapest tier's."""
-        least = self.router.policy.relative_cost[0]
-        return min(1.0, max(1e-6, point.cost + (least - point.cost) * lowered))
+        """The budget that lies ``lowered`` of the way from what a point costs to the least of the curve."""
+        policy = self.router.policy
+        instead = self.guarantee.rule if self.guarantee and point.dial == "certified" else None
+        cost = policy.relative_cost[instead.position] if instead else point.cost
+        least = policy.point(budget=LEAST).cost  # at today's prices, unlike ``relative_cost``
+        return min(1.0, max(LEAST, cost + (least - cost) * lowered))
 
     def _choice(self, decision: Decision, conversation: Conversation | None) -> str:
-        """The decided tier; where fixed shares draw it, a conversation keeps a tier that has a share."""
+        """The decided tier, or the one that a conversation keeps where fixed shares draw it."""
         point = decision.point
-        if conversation is None or point is None or point.rule != "fixed" or not conversation.session.turns:
+        if point is None or conversation is None or not self._keeps(point, conversation):
             return decision.tier
-        tier = conversation.session.tier
-        return self.router.ladder.names[tier] if point.shares[tier] else decision.tier
+        return self.router.ladder.names[conversation.session.tier]
+
+    def _keeps(self, point: OperatingPoint, conversation: Conversation) -> bool:
+        """Whether a conversation keeps its tier whatever fixed shares draw: one that has a share.
+
+        But not where the shares are certified: what is promised is of the draw.
+        """
+        if point.rule != "fixed" or point.dial == "certified" or not conversation.session.turns:
+            return False
+        return point.shares[conversation.session.tier] > 0
+
+    def _chances(
+        self, decision: Decision, conversation: Conversation | None, allowed: Sequence[str]
+    ) -> dict[str, float]:
+        """The probability of each allowed tier where nothing is explored.
+
+        Fixed shares are drawn by the prompt, so that a prompt keeps its tier; over prompts that is a draw as
+        good as any, and a log that called it certain would teach that other tiers were never to be had.
+        """
+        point = decision.point
+        if point is None or point.rule != "fixed" or (conversation and self._keeps(point, conversation)):
+            return {self._able_for(self._choice(decision, conversation), allowed): 1.0}
+        chances: dict[str, float] = {}
+        for name, share in zip(self.router.ladder.names, point.shares, strict=True):
+            tier = self._able_for(name, allowed)
+            chances[tier] = min(1.0, chances.get(tier, 0.0) + share)
+        return chances
 
     def _allowed(self, able: Sequence[str], conversation: Conversation | None) -> Sequence[str]:
         """The able tiers that are not below the conversation's floor, or else the strongest that is able."""
@@ -191,3 +224,13 @@ class Planner:
             "give less, or name another model",
             param="model",
         )
+
+
+def _read(call: Call) -> Request:
+    """What the router reads of a call, which is what the traffic log keeps of it (words.py)."""
+    prompt: Any = call.body.get("prompt")
+    if call.endpoint != "completions" or prompt is None:
+        return call.body
+    several = prompt.__class__ is list and prompt and all(part.__class__ is str for part in prompt)
+    read: Request = "\n".join(prompt) if several else prompt
+    return read

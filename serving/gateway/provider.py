@@ -162,14 +162,15 @@ class Upstream:
 
     def begin(self, call: Call, admitted: int = 0) -> "Trip":
         """A call goes to it; ``admitted`` is what ``admit`` gave."""
-        return Trip(self, self._tokens(call), admitted)
+        return Trip(self, self._tokens(call), admitted, writes=call.endpoint != "embeddings")
 
 
 class Trip:
     """One call to one upstream, from its beginning to its end, told to the provider's health once."""
 
-    def __init__(self, upstream: Upstream, tokens: int, admitted: int) -> None:
+    def __init__(self, upstream: Upstream, tokens: int, admitted: int, *, writes: bool) -> None:
         health = upstream.health
+        self._writes = writes
         self.upstream = upstream
         self._turn = health.circuit.enter()
         self._slice: Slice | None = health.rates.take(tokens)
@@ -221,7 +222,8 @@ class Trip:
             self.upstream.health.rates.correct(self._slice, more)
             if self.upstream.quota is not None:
                 self.upstream.quota.correct(self._admitted, more)
-            self.upstream.output.add(usage.output)
+            if self._writes:
+                self.upstream.output.add(usage.output)
             self._slice = None
 
     def _end(self) -> bool:

@@ -72,17 +72,22 @@ class Lasting:
         self.feedback = Feedback()
         self.measure: Callable[[], None] = lambda: None  # sets what is not counted as it happens
         self.connections: Callable[[], int] = lambda: 0  # of clients, open now
-        self.pacer: Pacer | None = None  # of the newest state
+        self.pacer: Pacer | None = None  # of the newest state, as is the next
+        self.guarantee: Guarantee | None = None
         self.siblings = Siblings(folder, token_hex(8), self.snapshot)
 
     def snapshot(self) -> dict[str, Any]:
         """What the other workers read."""
         self.measure()
         told = {"accounts": self.accounts.snapshot(), "metrics": self.metrics.snapshot()}
-        return told | ({"pace": msgspec.to_builtins(self.pacer.told())} if self.pacer else {})
+        if self.pacer:
+            told["pace"] = msgspec.to_builtins(self.pacer.told())
+        if self.guarantee:
+            told["feedback"] = self.guarantee.relay.told()
+        return told
 
     def others(self, part: str) -> list[Any]:
-        """The "accounts", "metrics" or "pace" of the other workers."""
+        """The "accounts", "metrics", "pace" or "feedback" of the other workers."""
         return [told[part] for told in self.siblings.others() if part in told]
 
 
@@ -128,6 +133,11 @@ class State:
     def feedback(self) -> Feedback:
         """What an outcome may still come for."""
         return self.lasting.feedback
+
+    @property
+    def hears_feedback(self) -> bool:
+        """Whether anything goes by feedback: the log keeps it, conversations and certificates act on it."""
+        return any(part is not None for part in (self.traffic, self.sessions, self.guarantee))
 
     def able(self, call: Call) -> list[str]:
         """Names of the tiers that can take the call, cheapest first; of one model where it names that."""

@@ -160,7 +160,8 @@ class TrafficLog:
 
     def _row(self, entry: Entry, call: Call) -> dict[str, Any]:
         answered = not entry.failed and entry.cached is None
-        usage = entry.usage
+        usage, kept = entry.usage, self._kept.of(call)
+        cut_from = kept.pop("cut_from", None)
         meta = {
             "tier": entry.tier,
             "provider": entry.provider,
@@ -178,14 +179,15 @@ class TrafficLog:
             "strongest_usd": entry.strongest_usd,
             "first_byte_ms": entry.first_byte_seconds * 1e3,
             "usage": usage,
+            **({"cut_from": cut_from} if cut_from else {}),
         }
         return {
             "id": entry.request_id,
-            **{name: _text(value) for name, value in self._kept.of(call).items()},
+            **{name: _text(value) for name, value in kept.items()},
             "model": None if entry.failed else self._models.get(entry.tier, entry.model) or None,
             "propensity": entry.propensity,
             "cost_usd": entry.cost_usd if answered else None,
-            "input_tokens": usage.input,
+            "input_tokens": usage.input or None,  # 0 where nobody counted: it is for readers to estimate
             "output_tokens": usage.output if answered else None,
             "latency_ms": entry.seconds * 1e3 if answered else None,
             "timestamp": datetime.fromtimestamp(entry.time, UTC).isoformat(),

@@ -163,7 +163,7 @@ class Turn:
     def _go_on(self, plan: Plan, answer: Answer) -> None:
         """The conversation has a turn more."""
         sessions, conversation = self.state.sessions, self._conversation
-        if sessions and conversation and plan.decision and answer.status < 400:
+        if sessions and conversation and plan.decision and not answer.error:
             sufficiency = list(plan.decision.sufficiency.values())
             move = sessions.answered(conversation, self.id, answer.tier, sufficiency)
             self.state.metrics.count("conversation_turns_total", move)
@@ -184,7 +184,8 @@ class Turn:
                 yield b"\n\n"
             raise
         finally:
-            self._count(answer, counted.usage(self.call))
+            if not answer.error:
+                self._count(answer, counted.usage(self.call))
 
     async def _whole(self, answer: Answer) -> Pieces:
         """An answer that is no stream: read to its end first, so that the headers can tell its cost."""
@@ -287,6 +288,7 @@ class Turn:
             state.guarantee.remember(entry, decision)
         if state.traffic is not None:
             state.traffic.add(entry, self.call)
+        if state.hears_feedback:
             state.feedback.remember(entry)
 
 

@@ -16,6 +16,7 @@ Hashed = Callable[[str, str], str]  # of a field's name and its text
 # Of a body; from one that is longer the log takes what the router reads of it. Redaction is slow.
 MOST_BYTES: Mapping[Words, int] = {"whole": 256 << 10, "redacted": 32 << 10}
 NO_PROMPT = Prompt("", 0)
+COUNTS = ("characters", "turns", "tools", "images")
 
 
 class WordsKept:
@@ -36,7 +37,10 @@ class WordsKept:
         self.words, self._redact, self._hashed = words, redact, hashed
 
     def of(self, call: Call) -> dict[str, Any]:
-        """``prompt`` or ``messages``; or ``prompt_hash`` and features; or nothing."""
+        """``prompt`` or ``messages``; or ``prompt_hash`` and features; or nothing.
+
+        Of a prompt that was cut ``cut_from`` says what the router counts of the whole.
+        """
         if self.words == "off":
             return {}
         if self.words == "hashed":
@@ -47,8 +51,13 @@ class WordsKept:
                 "features": list(map(float, featurize(prompt))),
                 "characters": prompt.characters,
             }
-        long = len(call.raw) > MOST_BYTES[self.words]
-        row: Row = {"prompt": _read(call.body).text} if long else _request(call.body)
+        if len(call.raw) <= MOST_BYTES[self.words]:
+            return self._without_secrets(_request(call.body))
+        prompt = _read(call.body)
+        cut_from = {name: getattr(prompt, name) for name in COUNTS}
+        return self._without_secrets({"prompt": prompt.text}) | {"cut_from": cut_from}
+
+    def _without_secrets(self, row: Row) -> dict[str, Any]:
         return dict(self._redact(row)) if self._redact and self.words == "redacted" else dict(row)
 
     def session(self, name: str | None) -> str | None:

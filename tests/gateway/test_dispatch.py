@@ -325,6 +325,22 @@ def test_tokens_are_counted_by_the_estimate_and_then_corrected() -> None:
     run(test)
 
 
+def test_embeddings_do_not_make_answers_seem_short() -> None:
+    async def test() -> None:
+        async with two() as (dispatch, _, _):
+            before = dispatch.upstreams["a"].expected(call()).output
+            for _ in range(50):
+                answer = await dispatch.send(
+                    call("embeddings", input="a"), ("small",), deadline=time.monotonic() + SECONDS
+                )
+                assert answer.status == 200
+                answer.spent(Usage(10, 0))
+                answer.close()
+            assert dispatch.upstreams["a"].expected(call()).output == before
+
+    run(test)
+
+
 def test_cheapest_for_this_call_and_equal_ones_by_weight() -> None:
     async def test() -> None:
         async with Pretend() as a:

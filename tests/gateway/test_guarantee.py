@@ -151,6 +151,8 @@ def test_a_revocation_outlives_the_process_until_another_certificate_comes(
 
     again = asyncio.run(begun(promised))
     assert again.reason == first.reason
+    repriced = replace(promised.point, cost=promised.point.cost / 2, cost_interval=(0.0, 0.5))
+    assert asyncio.run(begun(replace(promised, point=repriced))).reason == first.reason
     assert asyncio.run(begun(replace(promised, date="2026-12-01"))).rule is None
 
 
@@ -185,6 +187,70 @@ def test_replicas_count_together_in_redis_and_none_counts_twice(
     one, other = asyncio.run(shared())
     assert one.reason
     assert other.reason == one.reason
+
+
+def elsewhere(number: int, outcome: float = 0.0) -> Outcome:
+    """Feedback as a worker reads it that did not answer the request."""
+    return replace(told(number, outcome), tier=None)
+
+
+def test_what_one_worker_is_told_of_anothers_request_counts_there_once(
+    certified: Router, promised: Certificate
+) -> None:
+    workers: list[Guarantee] = []
+
+    def others(place: int) -> Callable[[], list[Any]]:
+        return lambda: [
+            json.loads(json.dumps(worker.relay.told())) for at, worker in enumerate(workers) if at != place
+        ]
+
+    workers += [Guarantee(promised, GuaranteeConfig(), TIERS, workers=2, others=others(at)) for at in (0, 1)]
+    decision = certified.route(EASY)
+
+    async def look() -> None:
+        for worker in workers:
+            await worker.open()
+
+    for number in range(3):
+        workers[0].remember(entry(number, decision), decision)
+    for number in (0, 1, 1, 7):
+        workers[1].tell(elsewhere(number))
+    workers[1].tell(replace(elsewhere(2), tenant="other"))
+    asyncio.run(look())
+    asyncio.run(look())
+    assert [worker.monitor.items for worker in workers] == [2, 0]
+    workers[0].tell(told(2, 1.0))
+    workers[1].tell(elsewhere(2))
+    asyncio.run(look())
+    assert [worker.monitor.items for worker in workers] == [3, 0]
+
+
+def test_what_one_replica_is_told_of_anothers_request_counts_once_for_both(
+    certified: Router, server: Any, promised: Certificate
+) -> None:
+    from redis.asyncio import Redis
+
+    decision = certified.route(EASY)
+
+    async def shared() -> None:
+        clients = [Redis.from_url(server.url, socket_timeout=1.0) for _ in range(2)]
+        one, other = (Guarantee(promised, GuaranteeConfig(), TIERS, redis=client) for client in clients)
+        try:
+            await asyncio.gather(one.open(), other.open())
+            await clients[0].xadd(one.relay._key, {b"outcome": b"{"})
+            for number in range(4):
+                one.remember(entry(number, decision), decision)
+                other.tell(elsewhere(number))
+                other.tell(elsewhere(number))
+            await until(lambda: one.monitor.items == other.monitor.items == 4)
+            await asyncio.sleep(1.5)
+            assert one.monitor.items == other.monitor.items == 4
+        finally:
+            await asyncio.gather(one.close(), other.close())
+            for client in clients:
+                await client.aclose()
+
+    asyncio.run(shared())
 
 
 def test_a_served_certificate_is_revoked_by_feedback_and_says_so(

@@ -227,19 +227,21 @@ def test_time_has_a_price_where_the_file_gives_it_one() -> None:
     router = Router.default()
     names = router.ladder.names
     point = router.policy.point(quality=0.9)
-    slow = Pricing(0.01, 0.05, lambda: (0.1, 0.2, 60.0)).priced(point, 0.0)
+    costs = router.policy.relative_cost
+    slow = Pricing(0.01, costs, 0.05, lambda: (0.1, 0.2, 60.0)).rule(point, 0.0, None)
     assert slow is not None
     assert names[slow((0.2, 0.5, 0.99), (1e-5, 1e-4, 1e-3))] != "large"
-    even = Pricing(0.01, 0.05, lambda: (1.0, 1.0, 1.0)).priced(point, 0.0)
+    even = Pricing(0.01, costs, 0.05, lambda: (1.0, 1.0, 1.0)).rule(point, 0.0, None)
     assert even is not None
     assert names[even((0.2, 0.3, 0.99), (1e-5, 1e-4, 1e-3))] == "large"
-    assert Pricing(0.01, 0.0, lambda: ()).priced(point, 0.0) is None
+    assert "a second 0.05 dollars" in str(even)
+    assert Pricing(0.01, costs, 0.0, lambda: ()).rule(point, 0.0, None) is None
 
 
 def test_a_budget_of_a_key_makes_the_paced_price_dearer() -> None:
-    price = Pricing(0.01, 0.0, lambda: (), pacer(alone()))
+    price = Pricing(0.01, (0.1, 0.2, 1.0), 0.0, lambda: (), pacer(alone()))
     point = Router.default().policy.default
-    rules = [price.priced(point, lowered / 10) for lowered in range(11)]
+    rules = [price.rule(point, lowered / 10, None) for lowered in range(11)]
     prices = [rule.price for rule in rules]  # type: ignore[union-attr]
     assert prices == sorted(prices)
     assert prices[-1] > 1e6

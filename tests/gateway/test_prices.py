@@ -1,6 +1,8 @@
 """What a provider asks: the file's word, or what genai-prices knows."""
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import genai_prices
@@ -8,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router_model import Router
 from router_model.errors import GatewayConfigError
+from router_model.serving.gateway.check import check
 from router_model.serving.gateway.config.provider import Provider
 from router_model.serving.gateway.prices import Prices, prices_of
 from router_model.serving.gateway.usage import Usage
@@ -95,3 +99,30 @@ def test_costs_equal_those_of_genai_prices(
 def test_unknown_or_contradicting_prices_are_refused(asked: Provider, message: str) -> None:
     with pytest.raises(GatewayConfigError, match=message):
         prices_of(asked)
+
+
+def test_a_file_whose_prices_are_not_the_routers_says_which_dials_go_by(tmp_path: Path) -> None:
+    router = Router.default()
+
+    def checked(times: dict[str, float]) -> list[str]:
+        tiers = [
+            {
+                "name": tier.name,
+                "providers": [
+                    {"name": tier.name, "model": "m", "base_url": "http://localhost:1",
+                     "input_usd_per_million": times.get(tier.name, 1.0) * tier.input_usd_per_million,
+                     "output_usd_per_million": times.get(tier.name, 1.0) * tier.output_usd_per_million}
+                ],
+            }
+            for tier in router.ladder.tiers
+        ]  # fmt: skip
+        path = tmp_path / "gateway.yaml"
+        path.write_text(json.dumps({"tiers": tiers}))
+        return [said for said in check(path).warnings if "remap" in said]
+
+    assert checked({}) == []
+    assert checked({"small": 2.0, "medium": 2.0, "large": 2.0}) == []
+    (said,) = checked({"medium": 3.0})
+    assert said.startswith("tier 'medium' costs 64% of 'large' by this file, and 21% by the router")
+    assert len(checked({"large": 5.0})) == 2
+    assert checked({"large": 0.0}) == []

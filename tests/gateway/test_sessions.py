@@ -190,6 +190,17 @@ def test_a_turn_that_was_told_to_have_failed_goes_up_and_stays_there(client: Cli
     assert client.chat(least, *so_far, answer, NEXT)["x-router-tier"] == "medium"
 
 
+def test_feedback_is_heard_though_no_traffic_is_logged(
+    serve: Callable[..., Any], upstreams: dict[str, Pretend]
+) -> None:
+    client = Client(serve(config(upstreams, sessions={}, traffic=None)))
+    ask = {"role": "user", "content": "What is the capital of Peru?"}
+    least, answer = "auto:budget=0.01", {"role": "assistant", "content": "Cuzco."}
+    client.tell(client.chat(least, ask), 0.0)
+    assert client.chat(least, ask, answer, NEXT)["x-router-tier"] == "medium"
+    assert 'router_feedback_total{tier="small",outcome="bad"} 1' in client.scrape()
+
+
 def test_a_turn_that_was_told_to_be_good_stays(client: Client) -> None:
     ask = {"role": "user", "content": "What is the capital of Chile?"}
     first = client.chat("auto:budget=0.01", ask)

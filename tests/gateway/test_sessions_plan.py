@@ -120,7 +120,7 @@ def test_a_conversation_goes_by_the_price_that_dollars_have(shipped: Router) -> 
 
     def chosen(price: float, model: str = "auto") -> str:
         pacer = SimpleNamespace(priced=lambda *_: Priced(price), watched=lambda rule: rule)
-        planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, 0.0, lambda: (), pacer))
+        planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, (), 0.0, lambda: (), pacer))
         return planner.plan(call(model), TIERS, conversation=conversation(on(2), prices)).tier
 
     assert chosen(0.0) != "small"
@@ -137,13 +137,28 @@ def test_tools_that_no_router_reads_are_paid_for_all_the_same(shipped: Router) -
     asked = read_call("chat", msgspec.json.encode(body), {}, Limits())
     assert asked.input_tokens > 30_000
     pacer = SimpleNamespace(priced=lambda *_: Priced(2 / (30_000 * plain[2])), watched=lambda rule: rule)
-    planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, 0.0, lambda: (), pacer))
+    planner = Planner(shipped, WORDS, Dial(), pricing=Pricing(0.01, (), 0.0, lambda: (), pacer))
     at_small = replace(conversation(on(0), prices), tokens=asked.input_tokens)
     plan = planner.plan(asked, TIERS, conversation=at_small)
     assert plan.tier != "large"  # which costs two in quality, and no answer is worth more than one
     assert plan.decision
     assert plan.decision.input_tokens == asked.input_tokens
     assert plan.decision.expected_cost_usd > 30_000 * plain[0]
+
+
+@pytest.mark.parametrize("quality", [0.8, 0.9, 0.95, 0.99, 1.0])
+def test_a_price_of_time_leaves_a_conversations_dollars_as_they_were(shipped: Router, quality: float) -> None:
+    pricing = Pricing(
+        shipped.artifact.manifest.strongest_usd, shipped.policy.relative_cost, 1e-12, lambda: (1.0, 2.0, 3.0)
+    )
+    plain = [tier.input_usd_per_million * 1e-6 for tier in shipped.ladder.tiers]
+    prices = [InputPrice(each, 0.1 * each, 1.25 * each) for each in plain]
+    long = replace(conversation(Session.begun(3), prices), tokens=40_000, strongest_usd=40_000 * plain[2])
+    untimed, timed = (
+        Planner(shipped, WORDS, Dial(quality=quality), pricing=each).plan(call(), TIERS, conversation=long)
+        for each in (None, pricing)
+    )
+    assert timed.tier == untimed.tier
 
 
 def test_no_conversation_moves_what_is_certified_but_its_floor_does(
@@ -160,3 +175,16 @@ def test_no_conversation_moves_what_is_certified_but_its_floor_does(
     assert waits.tier == "large"
     guarantee.rule = Instead(2, "traffic has shifted")
     assert planner.plan(call(), TIERS, conversation=conversation(on(0), warm)).tier == "large"
+
+
+def test_shares_that_are_certified_are_drawn_turn_by_turn(
+    shipped: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mix = replace(shipped.policy.point(0.9), dial="certified", rule="fixed", shares=(0.5, 0.0, 0.5))
+    monkeypatch.setattr(shipped.policy, "default", mix)
+    planner = Planner(shipped, WORDS, Dial(), guarantee=SimpleNamespace(rule=None))
+    prices = [InputPrice(1e-6, 1e-6, 1e-6)] * 3
+    for number in range(20):
+        asked = call(text=f"question {number}")
+        plan = planner.plan(asked, TIERS, conversation=conversation(on(0), prices))
+        assert plan.tier == shipped.route(asked.body).tier

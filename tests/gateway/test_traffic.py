@@ -20,9 +20,11 @@ from msgspec.structs import replace
 from router_model.data.ingest import ingest
 from router_model.data.privacy.redaction import redact
 from router_model.data.readers import read_records
-from router_model.data.records import Record
+from router_model.data.records import Record, parse_record, to_row
 from router_model.data.told import Told
 from router_model.errors import FileError, GatewayConfigError, RecordError
+from router_model.features import featurize
+from router_model.prompt import read
 from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.call import Asked, Call, Endpoint
 from router_model.serving.gateway.config.traffic import Traffic
@@ -94,7 +96,11 @@ def test_a_row_is_a_record_with_its_choice_its_propensity_and_what_it_cost(tmp_p
 
 
 @pytest.mark.parametrize(
-    "entry", [replace(ENTRY, status=502, cost_usd=0.0), replace(ENTRY, cached="exact", cost_usd=0.0)]
+    "entry",
+    [
+        replace(ENTRY, status=502, cost_usd=0.0, usage=Usage(0, 0)),
+        replace(ENTRY, cached="exact", cost_usd=0.0, usage=Usage(0, 0)),
+    ],
 )
 def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
     tmp_path: Path, entry: Entry
@@ -102,6 +108,7 @@ def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
     written(tmp_path, (entry, CALL))
     (record,) = records(tmp_path)
     assert (record.cost_usd, record.latency_ms, record.output_tokens) == ({}, {}, {})
+    assert record.input_tokens is None  # not 0, which would be a prompt that costs nothing
     assert record.model == (None if entry.failed else "small-8b")
 
 
@@ -176,6 +183,27 @@ def test_of_a_long_request_the_log_keeps_what_the_router_reads(tmp_path: Path) -
     assert record.request.startswith("first x")
     assert record.request.endswith("x last")
     assert len(record.request) < 3000
+
+
+@pytest.mark.parametrize("words", ["whole", "redacted"])
+def test_training_sees_of_a_long_request_what_the_router_saw(tmp_path: Path, words: str) -> None:
+    used = {"type": "function", "id": "1", "function": {"name": "look", "arguments": "{}"}}
+    said = [
+        {"role": "system", "content": "You are an agent."},
+        *[
+            {"role": "assistant", "content": "", "tool_calls": [used]},
+            {"role": "tool", "tool_call_id": "1", "content": "line of a file; " * 2000},
+        ]
+        * 10,
+        {"role": "user", "content": "Go on."},
+    ]
+    written(tmp_path, (ENTRY, call({"messages": said})), words=words)
+    (record,) = records(tmp_path)
+    assert isinstance(record.request, str)
+    assert record.prompt == read({"messages": said})
+    again = parse_record(to_row(record), "ingested")
+    assert again.prompt == record.prompt
+    assert featurize(again.prompt)[0] > 12
 
 
 json_values = st.recursive(

@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import json
 import re
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -90,3 +92,32 @@ def test_a_call_that_was_paid_and_thrown_away_stands_in_accounts_metrics_and_the
     assert float(wasted) == pytest.approx(total["wasted_usd"])
     (share,) = re.findall(r"budget_spent_share\{.*\} (\S+)", text)
     assert float(share) == pytest.approx(total["paid_usd"], abs=1e-9)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_stream_that_is_an_error_costs_nothing(serve: Callable[..., Any], status: int) -> None:
+    class Failing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = b'data: {"error": {"message": "overloaded"}}\n\n'
+            self.send_response(status)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as upstream:
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        only = {"base_url": f"http://127.0.0.1:{upstream.server_port}/v1", "name": "only", "model": "m"}
+        priced = {**only, "input_usd_per_million": 1.0, "output_usd_per_million": 1.0}
+        tiers = [{"name": "small", "providers": [priced]}]
+        served = serve({"tiers": tiers, "listen": {"port": 0}, "retry": {"attempts": 1}})
+        with contextlib.closing(http.client.HTTPConnection(served.host, served.port, timeout=20)) as line:
+            line.request("POST", "/v1/chat/completions", json.dumps({**ASK, "stream": True}))
+            answer = line.getresponse()
+            assert (answer.status, b"overloaded" in answer.read()) == (status, True)
+        total = json.loads(sent(served, "/v1/accounts")[1])["total"]
+        assert (total["requests"], total["paid_usd"], total["input_tokens"]) == (1, 0.0, 0)
+        upstream.shutdown()

@@ -70,10 +70,12 @@ class Conversation:
         """The lowest tier that may answer, in the router's ladder."""
         return self.session.least(tool_loop=self.tool_loop)
 
-    def rule(self, penalty: float, base: Priced | None = None) -> Staying:
-        """What decides this turn by a dial's penalty, in quality for what the strongest tier costs, or by
-        ``base`` where dollars have a price of their own."""
-        base = base or Priced(penalty / self.strongest_usd)
+    def by_penalty(self, penalty: float) -> Staying:
+        """What decides this turn by a dial's penalty, in quality for what the strongest tier costs."""
+        return self.rule(Priced(penalty / self.strongest_usd))
+
+    def rule(self, base: Priced) -> Staying:
+        """What decides this turn where a dollar, and a second, have a price."""
         return self.session.rule(base, self.terms, tokens=self.tokens, at=self.at, tool_loop=self.tool_loop)
 
 
