@@ -5,18 +5,27 @@ fold's other groups a part (12 %) stops training early and calibrates, and is wh
 drawn from: the router has learnt from the rest. For each model that is held out, a router is trained on
 the ladder without it, then adapted to it on
 
-- no label: what its place in the ladder and the known tiers make likely;
-- 64 labels of prompts that ``suggest`` chose from the whole part;
-- 64 labels of prompts drawn at random, twenty times;
-- all labels of the part, some five hundred;
+- ``none``: what its place in the ladder and the known tiers make likely;
+- ``chosen``: 64 labels of prompts that ``suggest`` chose from the whole part;
+- ``random``: 64 labels of prompts drawn at random, eight times;
+- ``all`` labels of the part, some five hundred;
+- ``more``: those and the labels of nine tenths of the fold, which is judged on the tenth, ten times;
 
-and judged on the fold by APGR over a pair of tiers. The yardstick is a router trained with the model on
-all rows of the other groups. ``share`` is what an adapted router gains over a random order (0.5), over
-what that one gains; intervals by a bootstrap over groups, of the folds together. One router a fold and
-model is adapted as the command does, and tells how often its expected curve fits what the fold then
-gives, and what `route` costs before and after.
+and judged on the fold by APGR, with the model as one of a pair of tiers. The yardstick is a router trained
+with the model on all rows of the other groups. ``share`` is what an adapted router gains over a random
+order (0.5), over what that one gains; intervals by a bootstrap over groups, of the folds and the trainings
+together. What stands between the two:
 
-    python benchmarks/adapt.py DATASETS/train/mmlu_pro.jsonl.gz > result.json
+- ``same_rows``: a router trained with the model on the rows that taught the one without it, no others;
+- ``beside``: the yardstick's probabilities of the model beside the adapted router's of the others;
+- ``told``: the yardstick's logit of the model, as near as a readout of the frozen embedding comes, in
+  place of labels.
+
+``every_pair`` sums the gains over all tiers that are worse or better than the model by 0.1 or more. One
+router a fold and model is adapted as the command does, and tells how often its expected curve fits what
+the fold then gives, and what `route` costs before and after.
+
+    python benchmarks/adapt.py DATASETS/train/mmlu_pro.jsonl.gz --seeds 3 > result.json
 """
 
 import argparse
@@ -26,13 +35,14 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from adapt_case import RESAMPLES, Case, Floats, Fold, Ints, Yardstick, shares
 
 from router_model.artifact import Artifact, seal
 from router_model.data.readers import Reading as Rows
@@ -48,36 +58,20 @@ from router_model.training.curve import Measured, measure_curve
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.encoders.registry import load
 from router_model.training.evaluation.bootstrap import Bootstrap
-from router_model.training.evaluation.metrics import GapRecovery
 from router_model.training.fit import fit, predict
-from router_model.training.frozen import Reading, read_by
-from router_model.training.place import level
+from router_model.training.frozen import read_by
 from router_model.training.prepare import Prepared, prepare, read_all
-from router_model.training.readout import Prior, infer, logit, probability
-from router_model.training.suggest import suggest
 
-# The model that is held out, and the pair of tiers whose prompts are to be told apart.
+# The model that is held out, and the tier from which prompts are to be told apart for it.
 HELD_OUT = {
-    "gemini-1.5-pro-002": ("Meta-Llama-3_1-8B-Instruct", "gemini-1.5-pro-002"),
-    "gemini-1.5-flash-002": ("Meta-Llama-3_1-8B-Instruct", "gemini-1.5-flash-002"),
-    "Meta-Llama-3_1-70B-Instruct": ("Meta-Llama-3_1-8B-Instruct", "Meta-Llama-3_1-70B-Instruct"),
-    "Qwen1.5-72B-Chat": ("Qwen1.5-72B-Chat", "gemini-1.5-pro-002"),
+    "gemini-1.5-pro-002": "Meta-Llama-3_1-8B-Instruct",
+    "gemini-1.5-flash-002": "Meta-Llama-3_1-8B-Instruct",
+    "Meta-Llama-3_1-70B-Instruct": "Meta-Llama-3_1-8B-Instruct",
+    "Qwen1.5-72B-Chat": "gemini-1.5-pro-002",
 }
 THREE = ("Meta-Llama-3_1-8B-Instruct", "gemini-1.5-flash-002", "gemini-1.5-pro-002")
-FOLDS, DRAWS, RESAMPLES, POOL = 5, 20, 500, 0.12
-WAYS = ("none", "chosen", "random", "all")
+FOLDS, POOL = 5, 0.12
 TOKENS = 300.0  # of an answer: costs play no part in APGR
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold: rows that teach, rows that stop, calibrate and are labelled, and rows that judge."""
-
-    teach: Ints
-    pool: Ints
-    judge: Ints
 
 
 def ladder_of(models: Sequence[str]) -> Ladder:
@@ -94,22 +88,23 @@ def by_strength(data: Path, only: Sequence[str]) -> list[str]:
     return sorted(usable, key=lambda name: float(np.mean(told[name])))
 
 
-def router_of(
+def routers_of(
     encoder: Encoder, prepared: Prepared, tiers: Sequence[int], fold: Fold, config: TrainConfig, whole: bool
-) -> bytes:
-    """The graph of a router trained on some of the tiers; on the pool too where ``whole``."""
+) -> list[bytes]:
+    """Graphs: of a router trained on some of the tiers; where ``whole``, of one that learns the pool too."""
     targets = prepared.labels.sufficient[:, tiers]
     fitted = fit(encoder, prepared.encoded, targets, fold.teach, fold.pool, config)
     calibration = calibrate(predict(fitted.network, prepared.encoded, fold.pool), targets[fold.pool])
-    network, rows = fitted.network, fold.teach
+    networks = [(fitted.network, fold.teach)]
     if whole:
-        rows = np.sort(np.concatenate([fold.teach, fold.pool]))
-        nobody = np.zeros(0, np.int64)
-        network = fit(
-            encoder, prepared.encoded, targets, rows, nobody, config, stop_after=fitted.epochs
-        ).network
+        rows, nobody = np.sort(np.concatenate([fold.teach, fold.pool])), np.zeros(0, np.int64)
+        again = fit(encoder, prepared.encoded, targets, rows, nobody, config, stop_after=fitted.epochs)
+        networks.append((again.network, rows))
     pairs = [(cheap, len(tiers) - 1) for cheap in range(len(tiers) - 1)]
-    return encoder.export(network, calibration, prepared.encoded.take(rows), pairs).graph
+    return [
+        encoder.export(network, calibration, prepared.encoded.take(rows), pairs).graph
+        for network, rows in networks
+    ]
 
 
 def artifact_of(
@@ -143,80 +138,6 @@ def artifact_of(
         data={"rows": len(fold.teach)},
     )
     return Artifact.parse(seal(graph, manifest))
-
-
-class Case:
-    """A router without one model, to be adapted to it.
-
-    Args:
-        reading: of all rows by the router without it.
-        yardstick: float64 [N, 2], probabilities of the pair's tiers by the router that was trained with it.
-        columns: of the pair, among the router's tiers; None is the new one.
-    """
-
-    def __init__(
-        self,
-        prepared: Prepared,
-        fold: Fold,
-        reading: Reading,
-        yardstick: Floats,
-        pair: tuple[int, int],
-        columns: tuple[int | None, int | None],
-        target: Floats,
-        place: float | None,
-    ) -> None:
-        self.known, self.embedding = logit(reading.sufficiency), reading.embedding
-        self.sufficiency, self.columns, self.target = reading.sufficiency, columns, target
-        self.labelled = fold.pool[~np.isnan(target[fold.pool])]
-        outcomes = prepared.labels.outcomes[:, pair]
-        self.judge = fold.judge[~np.isnan(outcomes[fold.judge]).any(axis=1)]
-        self.outcomes, self.yardstick = outcomes[self.judge], yardstick[self.judge]
-        self.bootstrap = Bootstrap(prepared.groups[self.judge], RESAMPLES, 0.95)
-        rows = self.labelled
-        self.prior = Prior.between(self.known[rows], self.embedding[rows], place)
-
-    def apgr(self, scores: Floats) -> Floats:
-        """On the fold, and in each resample: [1 + R]."""
-        recovery = GapRecovery(scores, self.outcomes[:, 0], self.outcomes[:, 1])
-        weights = np.concatenate([np.ones((1, self.bootstrap.count)), *self.bootstrap.weights()])
-        return recovery.figures(weights[:, self.bootstrap.group_of])[:, 0]
-
-    def adapted(self, rows: Ints) -> Floats:
-        """APGR after the labels of ``rows``."""
-        readout = infer(self.prior, self.known[rows], self.embedding[rows], self.target[rows]).readout
-        new = probability(readout.logits(self.known[self.judge], self.embedding[self.judge]))
-        cheap, dear = (new if k is None else self.sufficiency[self.judge, k] for k in self.columns)
-        return self.apgr(dear - cheap)
-
-    def ways(self, seed: int) -> dict[str, Floats]:
-        """APGR by way, each [1 + R]."""
-        rows = self.labelled
-        chosen = suggest(self.prior, self.known[rows], self.embedding[rows], FEW)
-        chance = np.random.default_rng(seed)
-        drawn = [self.adapted(chance.choice(rows, FEW, replace=False)) for _ in range(DRAWS)]
-        return {
-            "full": self.apgr(self.yardstick[:, 1] - self.yardstick[:, 0]),
-            "none": self.adapted(rows[:0]),
-            "chosen": self.adapted(rows[chosen]),
-            "random": np.mean(drawn, axis=0),
-            "all": self.adapted(rows),
-        }
-
-
-def shares(found: Sequence[dict[str, Floats]]) -> dict[str, Any]:
-    """Share of the full gain that each way has over cases, and chosen over random, with intervals."""
-    gain = {way: np.sum([case[way] - 0.5 for case in found], axis=0) for way in ("full", *WAYS)}  # [1 + R]
-    share = {way: gain[way] / gain["full"] for way in WAYS}
-    over = share["chosen"] - share["random"]
-    return {way: _told(share[way]) for way in WAYS} | {
-        "chosen_over_random": _told(over),
-        "apgr": {way: round(float(np.mean([case[way][0] for case in found])), 4) for way in ("full", *WAYS)},
-    }
-
-
-def _told(values: Floats) -> dict[str, Any]:
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return {"share": round(float(values[0]), 3), "interval": [round(float(low), 3), round(float(high), 3)]}
 
 
 def command(
@@ -285,6 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--folds", type=int, default=FOLDS, help="how many of the five to run")
+    parser.add_argument("--seeds", type=int, default=1, help="how often each router is trained")
     parser.add_argument("--three", action="store_true", help="on three models, of which two are held out")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -293,42 +215,49 @@ def main() -> None:
     encoder = load(config, None)
     prepared = prepare(read_all([arguments.data], Rows()), ladder, config, encoder)
     fold_of = folds(prepared.groups, FOLDS, config.seed)
-    cases: dict[str, list[dict[str, Floats]]] = {}
+    found: dict[str, list[tuple[int, dict[str, Floats]]]] = {}
     commands = []
-    for number in range(arguments.folds):
+    for seed, number in product(range(arguments.seeds), range(arguments.folds)):
+        settings = replace(config, seed=seed)
         rest = np.flatnonzero(fold_of != number)
         held = holdout(prepared.groups[rest], POOL, config.seed)
         fold = Fold(rest[~held], rest[held], np.flatnonzero(fold_of == number))
         every = list(range(len(models)))
-        full = read_by(router_of(encoder, prepared, every, fold, config, True), prepared.encoded).sufficiency
-        for model, names in HELD_OUT.items():
+        taught, whole = (
+            read_by(graph, prepared.encoded).sufficiency
+            for graph in routers_of(encoder, prepared, every, fold, settings, True)
+        )
+        for model, other in HELD_OUT.items():
             if model not in models:
                 continue
-            place = models.index(model)
-            tiers = [tier for tier in every if tier != place]
-            known = [tiers.index(tier) if tier != place else None for tier in every]
-            graph = router_of(encoder, prepared, tiers, fold, config, False)
+            new = models.index(model)
+            tiers = [tier for tier in every if tier != new]
+            graph = routers_of(encoder, prepared, tiers, fold, settings, False)[0]
             reading = read_by(graph, prepared.encoded)
-            pair = (models.index(names[0]), models.index(names[1]))
-            expected = level(logit(reading.sufficiency[fold.pool]).mean(axis=0), known, place)
-            target = prepared.labels.sufficient[:, place]
-            columns = (known[pair[0]], known[pair[1]])
-            case = Case(prepared, fold, reading, full[:, pair], pair, columns, target, expected)
-            cases.setdefault(model, []).append(case.ways(number))
-            rows = case.labelled[
-                suggest(case.prior, case.known[case.labelled], case.embedding[case.labelled], FEW)
-            ]
-            artifact = artifact_of(graph, prepared, ladder, tiers, fold, encoder)
-            commands.append({"fold": number, **command(artifact, ladder, prepared, fold, rows, model)})
-            told = {way: round(float(v[0]), 4) for way, v in cases[model][-1].items()}
-            print(f"fold {number + 1}, {model}: {told}", file=sys.stderr, flush=True)
+            case = Case(prepared, fold, reading, Yardstick(whole, taught), new, models.index(other))
+            gains = case.ways(number)
+            found.setdefault(model, []).append((seed, gains))
+            if seed == 0:
+                artifact = artifact_of(graph, prepared, ladder, tiers, fold, encoder)
+                done = command(artifact, ladder, prepared, fold, case.chosen(), model)
+                commands.append({"fold": number, **done})
+            told = {way: round(float(gain[0, 0]) + 0.5, 4) for way, gain in gains.items()}
+            print(f"seed {seed}, fold {number + 1}, {model}: {told}", file=sys.stderr, flush=True)
+    cases = {model: [gains for _, gains in told] for model, told in found.items()}
+    together = [gains for told in cases.values() for gains in told]
     result = {
         "machine": {"cores": os.cpu_count()},
         "rows": len(prepared.records),
         "ladder": models,
         "labels": FEW,
-        "held_out": {model: shares(found) for model, found in cases.items()},
-        "together": shares([case for found in cases.values() for case in found]),
+        "seeds": arguments.seeds,
+        "held_out": {model: shares(told, 1) for model, told in cases.items()},
+        "together": shares(together, 1),
+        "every_pair": {model: shares(told) for model, told in cases.items()} | {"together": shares(together)},
+        "by_seed": [
+            {model: shares([gains for of, gains in told if of == seed], 1) for model, told in found.items()}
+            for seed in range(arguments.seeds)
+        ],
         "curve_inside": round(float(np.mean([one["inside"] for one in commands])), 3),
         "route_us": {
             name: float(np.median([one["route_us"][name] for one in commands]))

@@ -7,32 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_model.ladder import Tier
+from router_model.offer import Offer
 from router_model.policy.curve import OperatingPoint
 from router_model.policy.rule import Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A tier as decisions need it.
-
-    Attributes:
-        tier: the tier.
-        usd_per_input_token: of the request.
-        usd_per_answer: of an answer of the tier's mean length; or of what is expected of any answer beside
-            ``usd_per_token``.
-        usd_per_token: of the output tokens that the graph gives; 0 where it gives none.
-    """
-
-    tier: Tier
-    usd_per_input_token: float
-    usd_per_answer: float
-    usd_per_token: float = 0.0
-
-    def usd(self, input_tokens: float, output_tokens: float = 0.0) -> float:
-        """US dollars that a call is expected to cost, by the request's tokens and the typical answer's."""
-        asked = input_tokens * self.usd_per_input_token
-        return asked + self.usd_per_answer + output_tokens * self.usd_per_token
 
 
 class Decision:

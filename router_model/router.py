@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from router_model import prompt as prompts
 from router_model import tokens
 from router_model.artifact import Artifact
-from router_model.decision import Decision, Decisions, Offer
+from router_model.decision import Decision, Decisions
 from router_model.errors import (
     ArtifactError,
     ConfigError,
@@ -24,7 +24,7 @@ from router_model.features import FEATURES, featurize
 from router_model.frame import NOTHING as NO_TOKENS
 from router_model.frame import FramedTokenizer
 from router_model.ladder import Ladder
-from router_model.manifest import Manifest
+from router_model.offer import CHARACTERS_PER_TOKEN, offers_of, told
 from router_model.policy.curve import OperatingPoint
 from router_model.policy.rule import Rule
 from router_model.prompt import Prompt, Request
@@ -32,12 +32,10 @@ from router_model.providers import CPU, choose_providers
 from router_model.repricing import repriced
 from router_model.session import Session
 
-CHARACTERS_PER_TOKEN = 4.0  # of the expected cost: what training counts where no log tells the tokens
 BLOCK_IDS = 32_768  # of a batch run at once: enough to share the call's cost, few enough to stay in the cache
 # A transformer on a CPU takes prompts one by one: int8 steps would be those of all rows of a block, and with
 # more rows at once its hidden states leave the cache.
 FRAMED_BLOCK_IDS = 1
-MOST_TOKENS = 1e15  # of a request: so that sums and products stay finite
 MAX_THREADS = 256
 PROBE_TOLERANCE = 1e-3  # machines may round a quantised sum's last step apart
 LENGTH_TOLERANCE = 0.01  # of output tokens, for the same reason
@@ -83,7 +81,7 @@ class Router:
                 f"{artifact.name}: graph and manifest differ on whether it tells answers' lengths; "
                 "train the router again"
             )
-        self._offers = _offers(manifest)
+        self._offers = offers_of(manifest)
         self._prices = tuple((o.usd_per_input_token, o.usd_per_answer, o.usd_per_token) for o in self._offers)
         self._verify()
 
@@ -167,7 +165,9 @@ class Router:
         elif not ids.size:
             ids = self._nothing
         outputs = self._session.one(ids, featurize(prompt))
-        asked = prompt.characters / CHARACTERS_PER_TOKEN if input_tokens is None else _tokens(input_tokens)
+        asked = prompt.characters / CHARACTERS_PER_TOKEN
+        if input_tokens is not None:
+            asked = told(input_tokens)
         if rule is not None:
             chosen = rule(outputs[: self._tiers], self._usd(asked, outputs))
         elif self._weights is not None and by.rule == "router":  # type: ignore[union-attr]  # it is a point
@@ -212,10 +212,8 @@ class Router:
         characters = np.array([prompt.characters for prompt in read], np.int64)  # [N]
         asked = characters / CHARACTERS_PER_TOKEN  # [N]
         if input_tokens is not None:
-            told = zip(input_tokens, asked.tolist(), strict=True)
-            asked = np.array(
-                [known if count is None else _tokens(count) for count, known in told], np.float64
-            )
+            both = zip(input_tokens, asked.tolist(), strict=True)
+            asked = np.array([about if each is None else told(each) for each, about in both], np.float64)
         shown = np.array([len(text) for text in texts], np.int64)  # [N]
         outputs, tokens_over = self._outputs(read, texts)
         sufficiency, output_tokens = outputs[:, : self._tiers], None
@@ -313,28 +311,6 @@ class Router:
                 f"{self.artifact.name}: its probes come out {worst:.4f} from what they must give; "
                 "install the tokenizer and ONNX Runtime versions that `router-model inspect` names"
             )
-
-
-def _tokens(told: float) -> float:
-    if not 0 <= told <= MOST_TOKENS:
-        raise PromptError(f"input_tokens={told!r:.40}: give a number from 0 to {MOST_TOKENS:g}, or None")
-    return told
-
-
-def _offers(manifest: Manifest) -> tuple[Offer, ...]:
-    """The tiers with what a token of the request, an answer and a typical token of it cost at each."""
-    tiers, lengths = manifest.ladder.tiers, manifest.lengths
-    fixed = lengths.offset if lengths else manifest.output_tokens
-    scale = lengths.scale if lengths else (0.0,) * len(tiers)
-    return tuple(
-        Offer(
-            tier,
-            tier.input_usd_per_million * 1e-6,
-            tier.cost_usd(0, fixed[k]),
-            tier.cost_usd(0, scale[k]),
-        )
-        for k, tier in enumerate(tiers)
-    )
 
 
 def _dialled(point: OperatingPoint, rule: Rule | None) -> OperatingPoint:

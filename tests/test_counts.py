@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_model.decision import Decisions, Offer
+from router_model.decision import Decisions
 from router_model.errors import FileError
 from router_model.ladder import Tier
+from router_model.offer import Offer
 from router_model.policy.curve import OperatingPoint
 from router_model.serving.batch.counts import MAX_VALUES, Counts, wanted
 from router_model.serving.batch.totals import Totals

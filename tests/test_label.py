@@ -156,7 +156,7 @@ def test_columns_of_a_table_keep_their_types(artifact_path: Path, tmp_path: Path
 def test_expected_costs_count_the_tokens_that_the_log_tells(
     router: Router, artifact_path: Path, tmp_path: Path, given: str, columns: Any
 ) -> None:
-    told = [30_000, None, 0, 12]
+    told = [30_000, None, 0, 12, -3]
     rows = [{"prompt": f"prove theorem {k}", "input_tokens": tokens} for k, tokens in enumerate(told)]
     source = tmp_path / given
     if given.endswith("csv"):
@@ -165,8 +165,8 @@ def test_expected_costs_count_the_tokens_that_the_log_tells(
         (table_of if given.endswith("parquet") else file_of)(source, rows)
     done = label(artifact_path, [source], tmp_path / "labels.jsonl", Settings(columns=columns))
     alone = [
-        router.route(row["prompt"], input_tokens=row["input_tokens"] or None)  # type: ignore[arg-type]
-        for row in rows
+        router.route(f"prove theorem {k}", input_tokens=tokens if tokens and tokens > 0 else None)
+        for k, tokens in enumerate(told)
     ]
     for row, decision in zip(rows_of(tmp_path / "labels.jsonl"), alone, strict=True):
         assert row["expected_cost_usd"] == pytest.approx(decision.expected_cost_usd)

@@ -9,8 +9,9 @@ from router_model import prompt as prompts
 from router_model import tokens
 from router_model.decision import Decision
 from router_model.features import featurize
+from router_model.offer import CHARACTERS_PER_TOKEN
 from router_model.prompt import Request
-from router_model.router import CHARACTERS_PER_TOKEN, Router
+from router_model.router import Router
 
 STAGES = ("read", "tokens", "features", "graph", "policy and decision")
 

@@ -55,12 +55,17 @@ class Demand:
             sums=(*sums[:slot], summed, *sums[slot + 1 :]),
         )
 
+    @property
+    def today(self) -> Costs:
+        """Mean costs of a request of today; empty where too few were sampled."""
+        whole = sum(self.counts)
+        return tuple(sum(costs) / whole for costs in zip(*self.sums, strict=True)) if whole >= FEWEST else ()
+
     def after(self) -> "Demand":
         """What is known once today is over."""
-        whole = sum(self.counts)
-        if whole < FEWEST:
+        mean = self.today
+        if not mean:
             return Demand(self.usual)
-        mean = tuple(sum(costs) / whole for costs in zip(*self.sums, strict=True))
         usual = []
         for slot, (count, sums) in enumerate(zip(self.counts, self.sums, strict=True)):
             old = self.usual[slot] if self.usual else None
@@ -76,6 +81,9 @@ class Demand:
 def spread(usd: float, costs: Sequence[float], now: Costs) -> float:
     """What a request may cost now, so that ``usd`` US dollars are spent as one price would spend them.
 
+    Never less than it costs at the highest price: that cannot be saved, and a price that tried would rise
+    without end and be hours on its way back.
+
     Args:
         costs: of all requests that are expected, this one among them, at each level [L].
         now: of a request at each level.
@@ -86,4 +94,4 @@ def spread(usd: float, costs: Sequence[float], now: Costs) -> float:
         if costs[level] <= usd:
             part = (costs[level - 1] - usd) / (costs[level - 1] - costs[level])
             return now[level - 1] + part * (now[level] - now[level - 1])
-    return now[-1] * usd / costs[-1]
+    return now[-1]

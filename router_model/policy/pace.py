@@ -20,7 +20,7 @@ did come in as arguments, and the same arguments give the same state.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, expm1, inf, log1p
+from math import expm1, inf, log1p
 from operator import mul
 from typing import NamedTuple
 
@@ -39,11 +39,13 @@ PLAN_SECONDS = 60.0  # between two reckonings of what each request may cost, or
 PLAN_SHARE = 0.01  # this share of the time that is left, or
 PLAN_REQUESTS = 0.001  # this share of the requests of a term, or
 PLAN_LOT = 0.02  # of a lot of them
-# Where the price is low, money that is left over cannot be spent any more, and to spend it early costs little
-# quality; where it is high, money spent early is missed. So the requests that are expected are taken to be
-# 1 + CARE - EAGER exp(-level) times as many.
-CARE = 0.03
-EAGER = 0.3
+# Bursts come that nobody foresees. Where money is tight, what was spent before them is missed: the requests
+# that are expected are taken to be 1 + CARE times as many, and more when few are left, of which a burst is a
+# larger part. Where there is as much as price 0 spends, what is left over soon cannot be spent: they are
+# taken to be 1 - EAGER times as many. In between it is in between.
+CARE = 0.2
+CARE_POWER = -0.2  # of the share of the term's requests that are left
+EAGER = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,24 +212,21 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
             mean, pause = term.usd / max(1.0, done + left), PLAN_REQUESTS * (done + left)
         target = gain = 0.0
         if left > 0:
-            ahead = 1.0 if term.lot else 1 + CARE - EAGER * exp(-level)
-            target = _target(max(0.0, most - spent) / ahead, left, term, traffic, demand)
+            usd, part = max(0.0, most - spent), left / (done + left)
+            target = usd / left if term.lot else _target(usd, left, part, traffic, term.end, demand)
             gain = 1 / (mean * max(FEWEST, min(LEARNING_SHARE * (done + left), LEFT_SHARE * left)))
         due_requests = self.requests + max(1.0, pause)
-        plan = Plan(
-            term,
-            traffic,
-            plan.scale,
-            plan.base,
-            target,
-            gain,
-            most,
-            at + wait,
-            due_requests,
-            left,
-            forgiven,
-            summed,
-            plan.siblings,
+        plan = replace(
+            plan,
+            traffic=traffic,
+            target=target,
+            gain=gain,
+            most=most,
+            due=at + wait,
+            due_requests=due_requests,
+            left=left,
+            forgiven=forgiven,
+            sum=summed,
         )
         return self._replace(plan=plan, demand=demand)._priced()
 
@@ -277,15 +276,20 @@ class Pace(NamedTuple):  # built for each answer, which takes a frozen dataclass
         return self._replace(price=MOST_PRICE if spent else self.plan.scale * expm1(self.level))
 
 
-def _target(usd: float, left: float, term: Term, traffic: Traffic, demand: Demand) -> float:
-    """What a request may cost: as one price would spend ``usd``, where it is known what that spends when."""
-    usual = () if term.lot else demand.usual
-    if not usual:
+def _target(usd: float, left: float, part: float, traffic: Traffic, end: float, demand: Demand) -> float:
+    """What a request may cost, ``usd`` being for ``left`` of them, which are ``part`` of the term's."""
+    if demand.usual:
+        requests = traffic.slots(end)
+        busier = left / (sum(requests) or left)
+        costs = [busier * sum(map(mul, requests, level)) for level in zip(*demand.usual, strict=True)]
+        now = demand.usual[traffic.slot]
+    elif now := demand.today:
+        costs = [left * each for each in now]
+    else:
         return usd / left
-    requests = traffic.slots(term.end)
-    busier = left / (sum(requests) or left)
-    costs = [busier * sum(map(mul, requests, level)) for level in zip(*usual, strict=True)]
-    return spread(usd, costs, usual[traffic.slot])
+    care = CARE * part**CARE_POWER
+    enough = min(1.0, usd / costs[0]) if costs[0] else 1.0
+    return spread(usd / (1 + care - (care + EAGER) * enough), costs, now)
 
 
 def _more(elsewhere: Totals, usd: float, step: float, siblings: int) -> Totals:

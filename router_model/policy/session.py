@@ -63,7 +63,7 @@ class Outlook:
         kept: share of turns that come before a provider has forgotten the prompt, in [0, 1].
     """
 
-    left: tuple[float, ...] = (4.0,)
+    left: tuple[float, ...] = (2.0,)
     kept: float = 0.8
 
 

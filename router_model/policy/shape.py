@@ -8,7 +8,7 @@ the others until the half-hours that were counted speak for some of them.
 from collections.abc import Sequence
 from math import cos, exp, log, pi
 
-HEIGHTS = (0.3, 0.6, 0.85)  # of the wave, over the day's mean
+HEIGHTS = (0.5, 1.0, 1.5)  # of the wave, in the log: at 1.0 the peak is 7 times the trough
 PEAKS = 12  # hours of the day at which it may peak
 EVEN = 4.0  # weight of the even day, in waves
 NOISE = 0.5  # standard deviation of a slot's log count about the shape: bursts and quiet half-hours
@@ -19,6 +19,7 @@ TOLD = 0.25  # standard deviation of the log of a day's requests, where somebody
 def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float, ...]:
     """Requests expected in each slot of a day [S], given those of the slots that were counted.
 
+    Logs are averaged over the family: a mean of the counts would be that of the few shapes that expect most.
     ``requests`` is how many the day is expected to bring in all; less than 1 where nobody knows.
     """
     slots = len(counts)
@@ -32,20 +33,22 @@ def guess(counts: Sequence[float | None], requests: float = 0.0) -> tuple[float,
         scale = apart[len(apart) // 2]  # the median, which bursts do not move
         off = sum(min(abs(one - scale) / NOISE, MOST_NOISE) ** 2 for one in apart)
         likely = -(((scale + log(slots / requests)) / TOLD) ** 2) / 2 if requests else 0.0
-        found.append((log(weight) + likely - off / 2, exp(scale), shape))
+        found.append((log(weight) + likely - off / 2, scale, shape))
     best = max(found)[0]  # weights are over the best one's, so that they do not all vanish
     weights = [(exp(log_weight - best), scale, shape) for log_weight, scale, shape in found]
     whole = sum(weight for weight, _, _ in weights)
     return tuple(
-        sum(weight * scale * shape[slot] for weight, scale, shape in weights) / whole for slot in range(slots)
+        exp(sum(weight * (scale + log(shape[slot])) for weight, scale, shape in weights) / whole)
+        for slot in range(slots)
     )
 
 
 def _family(slots: int) -> list[tuple[float, list[float]]]:
     """Shapes whose mean is 1, and their weights."""
-    waves = [
-        (1.0, [1 + height * cos(2 * pi * ((slot + 0.5) / slots - peak / PEAKS)) for slot in range(slots)])
-        for height in HEIGHTS
-        for peak in range(PEAKS)
-    ]
+    waves = []
+    for height in HEIGHTS:
+        for peak in range(PEAKS):
+            logs = [height * cos(2 * pi * ((slot + 0.5) / slots - peak / PEAKS)) for slot in range(slots)]
+            mean = sum(map(exp, logs)) / slots
+            waves.append((1.0, [exp(one) / mean for one in logs]))
     return [(EVEN, [1.0] * slots), *waves]

@@ -16,11 +16,11 @@ SLOTS = 48  # of a day: half an hour each, so that a burst of minutes does not s
 SLOT_SECONDS = DAY_SECONDS / SLOTS
 MOST_REQUESTS = 1e15  # of a slot
 RECENT_SECONDS = 1_800.0  # that "now" is taken over, and that it tells of
-PRIOR_SHARE = 0.1  # of a day's requests: what the days before weigh against today's count
+PRIOR_SHARE = 0.03  # of a day's requests: what the days before weigh against today's count
 RECENT_PRIOR = 0.1  # of the requests of ``RECENT_SECONDS``: what today weighs against the last half-hour
 LEAST_WEIGHT = 0.3  # of the newest day in the profile
 NEAR = 2  # slots on either side, within which a burst is told from a busy hour
-BURST = 2.0  # times as busy as today: more tells nothing of the evening
+BURST = 1.5  # times as busy as the half-hour before: more tells nothing of the evening, nor of tomorrow
 LATE = 0.1  # of a slot: one that was counted from so late on counts as whole
 
 
@@ -77,10 +77,11 @@ class Traffic:
         since: when counting began: midnight, or later where nobody counted before.
         at: until when it was counted.
         requests: counted by then, as ``moved`` was told.
-        counts: of each slot of today [SLOTS]; None where nobody counted.
+        counts: of each slot of today but for bursts [SLOTS]; None where nobody counted.
         usual: what today was expected to be like, cumulative [SLOTS]; on the first day a guess.
-        seen, expected: requests since ``since``, and as many as ``usual`` has there.
+        seen, expected: requests since ``since`` but for bursts, and as many as ``usual`` has there.
         lately, lately_expected: the same of the last half-hour, the newest counting most.
+        crowd: ``lately`` with its bursts.
     """
 
     profile: Profile
@@ -94,6 +95,7 @@ class Traffic:
     expected: float = 0.0
     lately: float = 0.0
     lately_expected: float = 0.0
+    crowd: float = 0.0
 
     @classmethod
     def begun(cls, profile: Profile, midnight: float, at: float, requests: float = 0.0) -> "Traffic":
@@ -120,16 +122,17 @@ class Traffic:
         if not self.profile.days and slot > int((self.at - self.midnight) / SLOT_SECONDS):
             before = self._guessed()
         usual = before.between(self.at, at)
-        steady = self._steady(came, usual)
+        steady = before._steady(came, usual)
         fade = exp((self.at - at) / RECENT_SECONDS)
         return replace(
             before,
             at=at,
             requests=requests,
-            counts=(*self.counts[:slot], (self.counts[slot] or 0.0) + came, *self.counts[slot + 1 :]),
+            counts=(*self.counts[:slot], (self.counts[slot] or 0.0) + steady, *self.counts[slot + 1 :]),
             seen=self.seen + steady,
             expected=before.expected + usual,
             lately=self.lately * fade + steady,
+            crowd=self.crowd * fade + came,
             lately_expected=before.lately_expected * fade + usual,
         )
 
@@ -148,15 +151,23 @@ class Traffic:
         known = self.expected + prior
         return (self.seen + prior) / known if known > 0 else 0.0
 
+    @property
+    def busier_lately(self) -> float:
+        """The same of the last half-hour."""
+        return self._times(self.lately)
+
+    def _times(self, lately: float) -> float:
+        weight = RECENT_PRIOR * RECENT_SECONDS / DAY_SECONDS * self.usual[-1]
+        known = self.lately_expected + weight
+        return (lately + self.busier * weight) / known if known > 0 else 0.0
+
     def remaining(self, end: float) -> float:
         """Requests expected until ``end``; 0 where nothing is known yet.
 
         The rest of today as busy as today was, the next half-hour as the last, for a burst tells little of
         the evening; and other days as usual.
         """
-        today = self.busier
-        weight = RECENT_PRIOR * RECENT_SECONDS / DAY_SECONDS * self.usual[-1]
-        now = (self.lately + today * weight) / (self.lately_expected + weight)
+        today, now = self.busier, self.busier_lately
         tonight = min(end, self.midnight + DAY_SECONDS)
         soon = RECENT_SECONDS * (1 - exp(-max(0.0, end - self.at) / RECENT_SECONDS))
         later = 1.0 if self.profile.days else today
@@ -194,11 +205,14 @@ class Traffic:
         return whole * self.usual[-1] + before + (slots - slot) * (self.usual[slot] - before)
 
     def _steady(self, came: float, usual: float) -> float:
-        """Of the requests that came, those that are no burst, where ``usual`` ones were to be expected."""
-        if not self.profile.days:
+        """Requests but for a burst: those that came, or as many as came lately, where it was one.
+
+        A crowd that stays is a burst for some half an hour at most, since what came lately grows with it.
+        """
+        if not self.expected:
             return came
-        most = BURST * self.busier * usual
-        return min(came, most + 3 * sqrt(most) + 3)
+        most = BURST * usual * self._times(self.crowd)
+        return came if came <= most + 3 * sqrt(most) + 3 else usual * self.busier_lately
 
     def _guessed(self) -> "Traffic":
         """With another guess at today, now that another half-hour was counted."""
@@ -215,9 +229,13 @@ class Traffic:
 
 
 def _smooth(counts: Sequence[float | None]) -> list[float | None]:
-    """Each slot's count as the median of it and its neighbours, so that a burst is not expected tomorrow."""
+    """Each slot's count as the median of it and its neighbours, so that a burst is not expected tomorrow.
+
+    Midnight's neighbours are on both sides of it.
+    """
     smooth: list[float | None] = []
     for slot, count in enumerate(counts):
-        near = sorted(c for c in counts[max(0, slot - NEAR) : slot + NEAR + 1] if c is not None)
-        smooth.append(count if count is None else near[len(near) // 2])
+        around = (counts[(slot + near) % len(counts)] for near in range(-NEAR, NEAR + 1))
+        near = sorted(c for c in around if c is not None)
+        smooth.append(count if count is None else near[(len(near) - 1) // 2])
     return smooth

@@ -17,16 +17,16 @@ from router_model.prompt import Prompt
 from router_model.router import Router
 from router_model.serving.batch.blocks import Block, Objects, Table, requests
 from router_model.serving.batch.columns import Columns, refuse_labels
-from router_model.serving.batch.counts import Counts, wanted
+from router_model.serving.batch.counts import MODEL, Counts, wanted
 from router_model.serving.batch.folder import Folder
 from router_model.serving.batch.forms import Form, Write
-from router_model.serving.batch.logged import input_tokens
+from router_model.serving.batch.logged import groups, input_tokens
 from router_model.serving.batch.parts import Part
 from router_model.tally import Tally
 
 OnError = Literal["stop", "skip"]
 REQUEST = ("prompt", "messages")
-INPUT_TOKENS = "input_tokens"
+TOKENS = "input_tokens"
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,10 @@ class Labeller:
         if self.settings.columns is None:
             return None
         field = self.settings.prompt_column
-        request = [field] if field else REQUEST
-        return [*dict.fromkeys([*self.settings.columns, *request, INPUT_TOKENS, *self._counted()])]
+        return [*dict.fromkeys([*self.settings.columns, *([field] if field else REQUEST), *self._counted()])]
 
     def _counted(self) -> tuple[str, ...]:
-        return wanted(self.settings.by)
+        return (*wanted(self.settings.by), TOKENS)
 
     def _label(self, block: Block | RecordError, part: Part, write: Write, done: Done) -> None:
         if isinstance(block, RecordError):
@@ -145,13 +144,10 @@ class Labeller:
         if not read:
             return None
         settings = self.settings
-        decisions = _router(self.artifact).route_prompts(
-            read,
-            quality=settings.quality,
-            budget=settings.budget,
-            input_tokens=input_tokens(block.column(INPUT_TOKENS)),
-        )
         keyed = _with_keys(block, part.source.keys)
+        decisions = _router(self.artifact).route_prompts(
+            read, quality=settings.quality, budget=settings.budget, input_tokens=_input_tokens(keyed)
+        )
         done.counts.add(decisions, {name: keyed.column(name) for name in self._counted()})
         done.tally.records += len(read)
         return write(keyed if self.joined else block, decisions)
@@ -182,6 +178,15 @@ class Labeller:
         if self.settings.on_error == "stop":
             raise error
         done.tally.refuse(str(error), where)
+
+
+def _input_tokens(block: Block) -> list[float | None] | None:
+    """Of each row's request, as the log has them; None where it has none, or 0, as where nobody counted."""
+    column = block.column(TOKENS)
+    if column is None:
+        return None
+    told = input_tokens(column, groups(block.column(MODEL), len(block)))
+    return [count if count > 0 else None for count in told.tolist()]
 
 
 def _with_keys(block: Block, keys: dict[str, str]) -> Block:

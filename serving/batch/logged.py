@@ -1,4 +1,4 @@
-"""What a log itself tells of the rows of a block: what they are grouped by, their day, tokens, what was paid.
+"""What a log itself tells of the rows of a block: the value they are grouped by, their day, what was paid.
 
 A column is a pyarrow Array of any type, or a list of JSON values; None stands for a column that is absent.
 What makes no sense in it counts as missing: labelling does not end over a column that it merely counts.
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 MAX_VALUE_CHARACTERS = 200
 MAX_PAID_USD = 1e4  # more is no price of one call
-MAX_TOKENS = 1e9
+MAX_TOKENS = 1e8  # more is no request
 MILLISECONDS_FROM = 1e11  # seconds as large would be of the year 5138
 SECONDS_A_DAY = 86_400
 UNITS_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
@@ -73,31 +73,29 @@ def days(column: Column, rows: int) -> Groups:
 
 
 def paid_usd(column: Column, models: Groups) -> Floats:
-    """float64 [N], US dollars; NaN where the column does not tell.
+    """float64 [N], US dollars, as ``amounts`` reads them."""
+    return amounts(column, models, MAX_PAID_USD)
+
+
+def input_tokens(column: Column, models: Groups) -> Floats:
+    """float64 [N], tokens of the requests, as ``amounts`` reads them."""
+    return amounts(column, models, MAX_TOKENS)
+
+
+def amounts(column: Column, models: Groups, most: float) -> Floats:
+    """float64 [N], numbers from 0 to ``most``; NaN where the column does not tell.
 
     A value is a number, text of one, or an object of numbers by model, in which the entry of the row's own
     model counts, or else the only one.
     """
     rows = len(models.of)
-    paid = None if column is None else _paid(column, models)
-    if paid is None:
+    told = None if column is None else _amounts(column, models)
+    if told is None:
         return np.full(rows, np.nan)
-    return np.where((paid >= 0) & (paid <= MAX_PAID_USD), paid, np.nan)
+    return np.where((told >= 0) & (told <= most), told, np.nan)
 
 
-def input_tokens(column: Column) -> list[float | None] | None:
-    """Tokens of each row's request [N], None where the column does not tell; None where there is none.
-
-    Values are numbers, or texts of numbers. 0 is what is logged where nobody counted.
-    """
-    array = None if column is None else _array(column)
-    numbers = None if array is None else _floats(array)
-    if numbers is None:
-        return None
-    return [number if 0 < number <= MAX_TOKENS else None for number in numbers.tolist()]
-
-
-def _paid(column: Column, models: Groups) -> Floats | None:
+def _amounts(column: Column, models: Groups) -> Floats | None:
     if isinstance(column, list) and dict in set(map(type, column)):
         names = (models.values[k] for k in models.of.tolist())
         column = [_entry(value, name) for value, name in zip(column, names, strict=True)]
@@ -105,9 +103,9 @@ def _paid(column: Column, models: Groups) -> Floats | None:
     if array is None:
         return None
     if pa.types.is_map(array.type):
-        return _paid_of_map(array, models)
+        return _amounts_of_map(array, models)
     if pa.types.is_struct(array.type):
-        return _paid_of_struct(array, models)
+        return _amounts_of_struct(array, models)
     numbers = _floats(array)
     if numbers is None and _is_text(array.type):  # one value that is no number spoils the whole for Arrow
         texts = _grouped(array)
@@ -124,7 +122,7 @@ def _entry(value: Any, model: str | None) -> Any:
     return next(iter(value.values())) if len(value) == 1 else None
 
 
-def _paid_of_map(array: Any, models: Groups) -> Floats | None:
+def _amounts_of_map(array: Any, models: Groups) -> Floats | None:
     offsets = array.offsets.to_numpy()
     entries = slice(int(offsets[0]), int(offsets[-1]))
     numbers = _floats(array.items[entries])
@@ -142,7 +140,7 @@ def _paid_of_map(array: Any, models: Groups) -> Floats | None:
     return paid
 
 
-def _paid_of_struct(array: Any, models: Groups) -> Floats:
+def _amounts_of_struct(array: Any, models: Groups) -> Floats:
     own, only = np.full((2, len(array)), np.nan)
     known = np.zeros(len(array), np.int64)
     names = [field.name for field in array.type]

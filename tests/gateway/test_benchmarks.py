@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -67,3 +68,25 @@ def test_reloads_drop_no_request_and_no_row() -> None:
     assert found["reloads"]["done"] >= 1
     assert found["reloads"]["refused"] >= 1
     assert found["stopped_with"] == 0
+
+
+def test_the_benchmark_of_pacing_measures_days_of_whatever_prompts_it_is_given(tmp_path: Path) -> None:
+    chance, kept = np.random.default_rng(0), {}
+    for name, dear in (("mmlu_pro", 1e-3), ("mixed_tasks", 5e-4)):
+        probabilities = np.sort(chance.random((500, 3)), axis=1)
+        usd = np.array([0.0, 1e-4, dear]) * chance.lognormal(0, 0.3, (500, 1))
+        outcomes = (chance.random((500, 3)) < probabilities).astype(float)
+        kept |= {f"{name}_probabilities": probabilities, f"{name}_outcomes": outcomes}
+        kept |= {f"{name}_paid": usd, f"{name}_expected": usd}
+    np.savez(tmp_path / "kept.npz", **kept)
+    flags = ["--kept", str(tmp_path / "kept.npz"), "--requests", "2500", "--seeds", "1", "--first-seed", "7"]
+    found = run("pacing.py", str(tmp_path), *flags, "--scenarios", "usual")
+    for share in ("0.1", "0.3", "0.5"):
+        paced = found["scenarios"]["usual_2500"][share]
+        assert paced["binds"]
+        assert abs(paced["spend_percent_worst"]) < 3
+        assert abs(found["lots"].get(share, paced)["spend_percent_worst"]) < 3
+        assert paced["points_worst"] > found["unpaced"]["until_spent"][share]["points_worst"]
+    hours = [step["hour"] for step in found["day"]["series"]]
+    assert hours == sorted(hours)
+    assert len(hours) > 100

@@ -1,6 +1,7 @@
 """A paced budget: no price below 0, no more spent than is in flight, the best quality where it suffices."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -161,6 +162,52 @@ def test_a_burst_is_not_expected_tomorrow_and_an_hour_nobody_counted_keeps_its_c
     assert first.requests[20] == 100.0
     assert first.after([None] * SLOTS) == first
     assert Profile((5.0,) * SLOTS, 3).after(counts).requests[30] == 5.0
+
+
+@pytest.mark.parametrize("bursts", [(0, 1), (46, 47), (47, 0)])
+def test_a_burst_about_midnight_is_not_expected_tomorrow(bursts: tuple[int, int]) -> None:
+    counts = [900.0 if slot in bursts else 100.0 for slot in range(SLOTS)]
+    assert set(Profile().after(counts).requests) == {100.0}
+
+
+def day_of(rates: Callable[[float], float], until: float) -> Traffic:
+    """A day that is usually even, 60 requests a minute, looked at once a minute."""
+    traffic, requests = Traffic.begun(Profile((1800.0,) * SLOTS, 5), 0.0, 0.0), 0.0
+    for minute in range(1, int(until / 60) + 1):
+        requests += rates(minute / 60)
+        traffic = traffic.moved(minute * 60.0, requests)
+    return traffic
+
+
+def test_a_burst_of_minutes_tells_nothing_of_the_evening_and_a_crowd_that_stays_does() -> None:
+    noon = DAY_SECONDS / 2
+    usual = day_of(lambda hour: 60.0, noon).remaining(DAY_SECONDS)
+    assert usual == pytest.approx(60 * 60 * 12, rel=0.01)
+    burst = day_of(lambda hour: 300.0 if hour > 11.8 else 60.0, noon)
+    assert burst.remaining(DAY_SECONDS) == pytest.approx(usual, rel=0.02)
+    assert burst.turned(DAY_SECONDS).profile.requests[23] == pytest.approx(1800, rel=0.02)
+    crowd = day_of(lambda hour: 300.0 if hour > 2 else 60.0, noon)
+    assert crowd.remaining(DAY_SECONDS) == pytest.approx(5 * usual, rel=0.2)
+
+
+def test_what_the_cheapest_tier_costs_is_not_asked_to_be_saved() -> None:
+    usd = (1e-4, 3e-4, STRONGEST)
+    pace, chance = begun(0.11, Profile((1000 / SLOTS,) * SLOTS, 1)), random.Random(3)
+    for n in range(400):  # what was named by hand has left less than the cheapest tier's cost for each
+        cost = usd[1] if n < 300 else usd[0]
+        pace = pace.sampled(probabilities(chance), usd).after(cost, n * DAY_SECONDS / 1000)
+    assert 0 < (0.11 - pace.spent) / 600 < usd[0] / 5
+    assert pace.plan.target >= 0.999 * usd[0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_a_day_that_is_a_fifth_less_busy_than_usual_still_spends_its_budget(share: float) -> None:
+    demand, chance = Demand(), random.Random(1)
+    for n in range(4000):
+        demand = demand.sampled(n * SLOTS // 4000, SLOTS, 0.03 / STRONGEST, probabilities(chance), USD)
+    pace = begun(share * 3200 * STRONGEST, Profile((4000 / SLOTS,) * SLOTS, 1))
+    _, spent = through(pace._replace(demand=demand.after()), 3200)
+    assert spent == pytest.approx(share * 3200 * STRONGEST, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from router_model.policy.session import Outlook
 from router_model.serving.gateway.config.part import Count, Part, Seconds, Variable
 
 Turns = Annotated[float, Meta(ge=0, le=1e4)]
@@ -22,8 +23,8 @@ class Sessions(Part, frozen=True):
             at each start, which another worker does not know.
     """
 
-    turns_left: Annotated[tuple[Turns, ...], Meta(min_length=1, max_length=256)] = (2.0,)
-    kept_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
+    turns_left: Annotated[tuple[Turns, ...], Meta(min_length=1, max_length=256)] = Outlook().left
+    kept_share: Annotated[float, Meta(ge=0, le=1)] = Outlook().kept
     keep_seconds: Seconds = 3600.0
     entries: Count = 20_000
     secret_env: Variable | None = None
