@@ -15,6 +15,7 @@ from router_model.ladder import Ladder
 
 CHARACTERS_PER_TOKEN = 4.0
 DEFAULT_OUTPUT_TOKENS = 256.0  # where no row tells an answer's length
+PAID_PRIOR = 20.0  # rows of a tier: one dear answer does not make all of them dear
 ROUNDING = 1e-9  # so that 0.7 is within 0.1 of 0.8
 
 Floats = NDArray[np.float64]
@@ -180,22 +181,36 @@ def request_tokens(records: Sequence[Record]) -> Floats:
 
 
 def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, output_tokens: Floats) -> Floats:
-    """US dollars [N, K]: as logged, else from prices and tokens, an unknown length being the tier's mean."""
+    """US dollars [N, K]: as logged, else from prices and tokens, an unknown length being the tier's mean.
+
+    What was paid is not always what the ladder says, with prompt caches or a discount. So what is estimated
+    is taken to be as much dearer or cheaper as what was paid: or tiers that are seldom asked would be
+    compared at other prices than those that are.
+    """
     overall = _mean(output_tokens, DEFAULT_OUTPUT_TOKENS)
-    costs = np.empty_like(output_tokens)
+    listed, paid = np.empty_like(output_tokens), np.full_like(output_tokens, np.nan)
     for k, tier in enumerate(ladder.tiers):
         lengths = output_tokens[:, k]
         lengths = np.where(np.isnan(lengths), _mean(lengths, overall), lengths)
-        costs[:, k] = (
+        listed[:, k] = (
             input_tokens * tier.input_usd_per_million + lengths * tier.output_usd_per_million
         ) * 1e-6
         for row, record in enumerate(records):
             if record.cost_usd:
-                costs[row, k] = next(
-                    (record.cost_usd[model] for model in tier.models if model in record.cost_usd),
-                    costs[row, k],
-                )
+                paid[row, k] = next((record.cost_usd[m] for m in tier.models if m in record.cost_usd), np.nan)
+    costs: Floats = np.where(np.isnan(paid), listed * _paid_over_listed(paid, listed), paid)
     return costs
+
+
+def _paid_over_listed(paid: Floats, listed: Floats) -> Floats:
+    """What was paid over what the ladder's prices say [K]; that of all tiers counts as some rows of each."""
+    known = ~np.isnan(paid)
+    usual = listed.mean(axis=0)  # [K]
+    paid_usd, listed_usd = (np.where(known, usd, 0.0).sum(axis=0) for usd in (paid, listed))  # [K]
+    overall = paid_usd.sum() / listed_usd.sum() if listed_usd.sum() > 0 else 1.0
+    rest = PAID_PRIOR * usual
+    ratio: Floats = (paid_usd + overall * rest) / np.where(usual > 0, listed_usd + rest, 1.0)
+    return np.where(usual > 0, ratio, 1.0)
 
 
 def _mean(values: Floats, default: float) -> float:
