@@ -160,6 +160,8 @@ class TrafficLog:
 
     def _row(self, entry: Entry, call: Call) -> dict[str, Any]:
         answered = not entry.failed and entry.cached is None
+        # An answer to another question that means the same says nothing of what the model makes of this one.
+        own = not entry.failed and entry.cached != "semantic"
         usage, kept = entry.usage, self._kept.of(call)
         cut_from = kept.pop("cut_from", None)
         meta = {
@@ -184,7 +186,7 @@ class TrafficLog:
         return {
             "id": entry.request_id,
             **{name: _text(value) for name, value in kept.items()},
-            "model": None if entry.failed else self._models.get(entry.tier, entry.model) or None,
+            "model": (self._models.get(entry.tier, entry.model) or None) if own else None,
             "propensity": entry.propensity,
             "cost_usd": entry.cost_usd if answered else None,
             "input_tokens": usage.input or None,  # 0 where nobody counted: it is for readers to estimate

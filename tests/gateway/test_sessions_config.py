@@ -7,6 +7,7 @@ import pytest
 
 from router_model import Router
 from router_model.errors import GatewayConfigError
+from router_model.ladder import Ladder
 from router_model.serving.gateway.call import read_call
 from router_model.serving.gateway.config.config import GatewayConfig
 from router_model.serving.gateway.config.limits import Limits
@@ -100,5 +101,39 @@ def test_a_reload_keeps_what_is_known_and_what_clients_carry(shipped: Router, mo
         assert (found.session.tier, found.name) == (2, begun.name)
         other = sessions(shipped, before, secret=b"another")
         assert (await other.find(call, "acme", {"x-router-session": token})).session.turns == 0  # type: ignore[union-attr]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("models", "prices", "known"), [("", 1.0, True), ("", 2.0, True), ("-2", 1.0, False)]
+)
+def test_a_router_of_other_models_finds_nothing_of_a_conversation(
+    shipped: Router, models: str, prices: float, known: bool
+) -> None:
+    tiers = [
+        {
+            "name": tier.name,
+            "model": tier.models[0] + models,
+            "input_usd_per_million": prices * tier.input_usd_per_million,
+            "output_usd_per_million": prices * tier.output_usd_per_million,
+        }
+        for tier in shipped.ladder.tiers
+    ]
+    router = shipped.with_ladder(Ladder.from_dict({"tiers": tiers}))
+
+    async def main() -> None:
+        before = sessions(shipped, secret=b"one for all")
+        call = read_call("chat", BODY, {}, Limits())
+        begun = await before.find(call, "acme", {})
+        assert begun is not None
+        before.answered(begun, "req_1", "large", (0.5, 0.6, 0.7))
+        before.keep(begun, "req_1", failed=False)
+        carried = {"x-router-session": before.token(begun, "acme")}
+        after = sessions(router, before, secret=b"one for all")
+        assert len(after.store)
+        found = await after.find(call, "acme", carried)
+        assert found is not None
+        assert (found.session.turns == 1) is known
 
     asyncio.run(main())

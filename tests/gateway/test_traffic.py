@@ -100,6 +100,7 @@ def test_a_row_is_a_record_with_its_choice_its_propensity_and_what_it_cost(tmp_p
     [
         replace(ENTRY, status=502, cost_usd=0.0, usage=Usage(0, 0)),
         replace(ENTRY, cached="exact", cost_usd=0.0, usage=Usage(0, 0)),
+        replace(ENTRY, cached="semantic", cost_usd=0.0, usage=Usage(0, 0)),
     ],
 )
 def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
@@ -109,7 +110,7 @@ def test_a_failure_and_an_answer_of_the_cache_say_nothing_of_what_a_model_costs(
     (record,) = records(tmp_path)
     assert (record.cost_usd, record.latency_ms, record.output_tokens) == ({}, {}, {})
     assert record.input_tokens is None  # not 0, which would be a prompt that costs nothing
-    assert record.model == (None if entry.failed else "small-8b")
+    assert record.model == ("small-8b" if entry.cached == "exact" else None)
 
 
 def test_rows_of_two_days_stand_under_their_dates(tmp_path: Path) -> None:

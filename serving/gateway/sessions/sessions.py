@@ -1,6 +1,7 @@
 """Conversations as a gateway keeps them: found again at each turn, and put away after it."""
 
 import hashlib
+import hmac
 import os
 import secrets
 import time
@@ -109,9 +110,13 @@ class Sessions:
         known = since.store if since and since._like(config, redis) else None
         self.store: Store = known or Store(config.entries, config.keep_seconds, redis, clock)
         self._redis = redis
-        self._secret: bytes = secret or (since._secret if since else os.urandom(SECRET_BYTES))
+        self._own: bytes = secret or (since._own if since else os.urandom(SECRET_BYTES))
         outlook = Outlook(config.turns_left, config.kept_share)
         ladder = router.ladder
+        # What is known is of these tiers and models: a router of others finds nothing of it.
+        tiers = repr([(tier.name, tier.models[0]) for tier in ladder.tiers]).encode()
+        self._tiers = hashlib.blake2b(tiers, digest_size=16).digest()
+        self._secret = hmac.digest(self._own, self._tiers, "sha256")
         self._terms = {
             shape: Terms(_input_prices(ladder, _first(gateway, shape), prices), outlook)
             for shape in ("openai", "anthropic")
@@ -127,16 +132,16 @@ class Sessions:
         token = told if told and told.startswith(PREFIX) else None
         said = Said.read(call.body, None if token else told)
         known = unsealed(token, tenant, self._secret) if token else None
-        key = _key(tenant, "said", said.now)
-        before = _key(tenant, "said", said.before) if said.before else None
+        key = self._key(tenant, "said", said.now)
+        before = self._key(tenant, "said", said.before) if said.before else None
         if said.name is not None:
-            key = before = _key(tenant, "name", said.name.encode("utf-8", "surrogatepass"))
+            key = before = self._key(tenant, "name", said.name.encode("utf-8", "surrogatepass"))
         if known is None and before and (raw := await self.store.get(before)):
             known = decode(raw)
         tiers = len(self._router.ladder)
         if known is not None and known.fits(tiers, now, self._config.keep_seconds):
             name, session = known.name, known.session()
-            if said.complaint or await self.store.get(_key(tenant, "failed", known.request.encode())):
+            if said.complaint or await self.store.get(self._key(tenant, "failed", known.request.encode())):
                 session = session.failed()
         else:
             name, session = _short(said.name) or secrets.token_hex(8), Session.begun(tiers)
@@ -182,11 +187,18 @@ class Sessions:
 
     def fail(self, request: str, tenant: str) -> None:
         """The answer to a request was told to be bad: its conversation goes up a tier at its next turn."""
-        self.store.put(_key(tenant, "failed", request.encode()), b"1")
+        self.store.put(self._key(tenant, "failed", request.encode()), b"1")
 
     async def close(self) -> None:
         """Wait for what is on its way to Redis."""
         await self.store.close()
+
+    def _key(self, tenant: str, kind: str, told: bytes) -> bytes:
+        """A name in the store that tells nothing of what it is made of."""
+        digest = hashlib.blake2b(digest_size=16, person=kind.encode())
+        raw = tenant.encode()
+        digest.update(self._tiers + b"%d " % len(raw) + raw + told)
+        return digest.hexdigest().encode()
 
     def _like(self, config: Config, redis: "Redis | None") -> bool:
         bounds = (config.entries, config.keep_seconds)
@@ -231,11 +243,3 @@ def _short(name: str | None) -> str | None:
     if name is None or (name.isascii() and len(name) <= LONGEST_NAME):
         return name
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _key(tenant: str, kind: str, told: bytes) -> bytes:
-    """A name in the store that tells nothing of what it is made of."""
-    digest = hashlib.blake2b(digest_size=16, person=kind.encode())
-    raw = tenant.encode()
-    digest.update(b"%d " % len(raw) + raw + told)
-    return digest.hexdigest().encode()
