@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from router_model.artifact import Artifact, seal, write
 from router_model.data.groups import group
-from router_model.data.labels import CHARACTERS_PER_TOKEN
+from router_model.data.labels import request_tokens
 from router_model.data.records import Record
 from router_model.errors import ConfigError, DataError
 from router_model.ladder import Ladder, Tier
@@ -276,12 +276,7 @@ def _curve(
     config: TrainConfig,
 ) -> tuple[Curve, tuple[float, ...]]:
     """The expected curve, and the mean cost of each tier over the strongest's."""
-    asked = [
-        record.prompt.characters / CHARACTERS_PER_TOKEN
-        if record.input_tokens is None
-        else record.input_tokens
-        for record in records
-    ]
+    asked = request_tokens(records)
     cost = np.array(
         [[t.cost_usd(count, size) for t, size in zip(ladder.tiers, lengths, strict=True)] for count in asked]
     )
