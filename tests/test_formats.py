@@ -505,6 +505,32 @@ def test_what_holds_no_request_is_dropped_with_its_reason() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (
+            {"usageDetails": {"input": 100, "input_cached_tokens": 900, "output": 50,
+                              "output_reasoning_tokens": 450, "total": 1500}},
+            (1000.0, 500.0),
+        ),
+        (
+            {"usageDetails": {"input": 2, "cache_read_input_tokens": 10, "cache_creation_input_tokens": 5,
+                              "output": 3}},
+            (17.0, 3.0),
+        ),
+        ({"usage": {"input": 20, "output": 2, "unit": "TOKENS"}}, (20.0, 2.0)),
+        ({"usage": {"input": 80, "output": 9, "unit": "CHARACTERS"}}, (None, None)),
+        ({"promptTokens": 20, "completionTokens": 2}, (20.0, 2.0)),
+    ],
+)  # fmt: skip
+def test_langfuse_counts_cached_and_reasoning_tokens_and_no_characters(usage: Row, tokens: Any) -> None:
+    trace = langfuse([ONE])[0]
+    del trace["observations"][1]["usageDetails"]
+    trace["observations"][1] |= usage
+    (found,) = records(trace)
+    assert (found.input_tokens, found.output_tokens.get("model-s")) == tokens
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

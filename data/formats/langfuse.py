@@ -121,14 +121,28 @@ def _observation(
 
 def _usage(row: Mapping[str, Any]) -> Row:
     """Tokens and dollars, by today's names or by those that were before."""
-    usage = mapping(first(row, "usageDetails", "usage_details", "usage"))
+    details = mapping(first(row, "usageDetails", "usage_details"))
+    before = mapping(row.get("usage"))
+    before = before if first(before, "unit") in (None, "TOKENS") else {}  # others are no tokens
     costs = mapping(first(row, "costDetails", "cost_details"))
     total = first(costs, "total") or first(row, "totalCost", "total_cost", "calculatedTotalCost")
+    asked, answered = (_sum(details, side) or number(before.get(side)) for side in ("input", "output"))
     return {
-        "input_tokens": number(first(usage, "input") or first(row, "promptTokens")),
-        "output_tokens": number(first(usage, "output") or first(row, "completionTokens")),
+        "input_tokens": asked or number(first(row, "promptTokens")),
+        "output_tokens": answered or number(first(row, "completionTokens")),
         "cost_usd": number(total),
     }
+
+
+def _sum(details: Mapping[str, Any], side: str) -> float | None:
+    """Tokens of one side: cached and reasoning ones stand apart from ``input`` and ``output``.
+
+    As Langfuse sums them: all whose names hold the side's
+    (https://langfuse.com/docs/observability/features/token-and-cost-tracking).
+    """
+    counts = [number(count) for name, count in details.items() if side in name]
+    found = [count for count in counts if count is not None]
+    return sum(found) if found else None
 
 
 FORMAT = Format(
