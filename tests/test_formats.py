@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router_model.base import Base
+from router_model.data.feedback import Rules, outcomes
 from router_model.data.formats.format import Dropped
 from router_model.data.formats.registry import BY_NAME, FORMATS, recognised
 from router_model.data.ingest import ingest
@@ -529,6 +530,25 @@ def test_langfuse_counts_cached_and_reasoning_tokens_and_no_characters(usage: Ro
     trace["observations"][1] |= usage
     (found,) = records(trace)
     assert (found.input_tokens, found.output_tokens.get("model-s")) == tokens
+
+
+def test_tokens_that_anthropic_read_from_its_cache_count_as_asked() -> None:
+    usage = {"input_tokens": 10, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 90}
+    asked = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
+    said = {"role": "assistant", "content": [{"type": "text", "text": "4"}], "stop_reason": "end_turn"}
+    (found,) = records({"request": asked, "response": said | {"usage": usage | {"output_tokens": 1}}})
+    assert (found.input_tokens, found.output_tokens) == (2100.0, {"m": 1.0})
+    whole = {"input_tokens": 2100, "input_tokens_details": {"cached_tokens": 2000}, "output_tokens": 1}
+    (found,) = records({"request": asked, "response": said | {"usage": whole}})
+    assert found.input_tokens == 2100.0
+
+
+def test_why_a_response_is_incomplete_is_its_finish_reason() -> None:
+    cut = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": []}
+    (found,) = records({"request": {"model": "m", "input": PROMPT}, "response": cut})
+    assert found.feedback == {"finish_reason": "content_filter"}
+    (marked,) = outcomes([found], Rules.default())
+    assert marked.outcomes == {"m": 0.0}
 
 
 def test_text_that_looks_like_json_stays_what_was_said() -> None:

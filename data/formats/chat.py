@@ -11,6 +11,8 @@ from router_model.data.conversations import content
 from router_model.data.formats.values import decoded, first, items, mapping, number, text
 
 NO_PROMPT = "no prompt logged"
+# Of Anthropic, which leaves them out of ``input_tokens``; OpenAI's counts hold what was cached.
+CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def request(value: Any) -> dict[str, Any] | None:
@@ -64,7 +66,8 @@ def answer(value: Any) -> tuple[str | None, str | None]:
         return said, text(choice.get("finish_reason"))
     if isinstance(value.get("output"), list):
         spoken = [part for part in map(mapping, value["output"]) if part.get("type") == "message"]
-        return content(spoken[-1].get("content")) if spoken else None, text(value.get("status"))
+        cut = mapping(value.get("incomplete_details")).get("reason")  # which "incomplete" does not tell
+        return content(spoken[-1].get("content")) if spoken else None, text(cut) or text(value.get("status"))
     reason = first(value, "finish_reason", "stop_reason")
     return content(first(value, "content", "text", "completion", "output")), text(reason)
 
@@ -78,8 +81,11 @@ def spoken(value: Any) -> Any:
 def tokens(response: Mapping[str, Any]) -> dict[str, float | None]:
     """Input and output tokens of a response's ``usage``."""
     usage = mapping(response.get("usage"))
+    asked = number(first(usage, "prompt_tokens"))
+    if asked is None and (asked := number(usage.get("input_tokens"))) is not None:
+        asked += sum(number(usage.get(name)) or 0.0 for name in CACHED)
     return {
-        "input_tokens": number(first(usage, "prompt_tokens", "input_tokens")),
+        "input_tokens": asked,
         "output_tokens": number(first(usage, "completion_tokens", "output_tokens")),
     }
 
