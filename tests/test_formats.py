@@ -551,6 +551,25 @@ def test_why_a_response_is_incomplete_is_its_finish_reason() -> None:
     assert marked.outcomes == {"m": 0.0}
 
 
+@pytest.mark.parametrize(("log", "hit"), [("litellm", True), ("spend_logs", "True")])
+def test_what_litellm_did_not_measure_is_no_zero(log: str, hit: Any) -> None:
+    bad, good = LOGS[log]([ONE])
+    nothing = {"response_cost": 0.0, "spend": 0.0, "prompt_tokens": 0, "completion_tokens": 0}
+    (failed,) = records(bad | {key: value for key, value in nothing.items() if key in bad})
+    assert (failed.cost_usd, failed.input_tokens, failed.output_tokens) == ({}, None, {})
+    assert failed.latency_ms == {"model-s": 1500.0}
+    (cached,) = records(good | {"cache_hit": hit})
+    assert (cached.cost_usd, cached.output_tokens, cached.latency_ms) == ({}, {}, {})
+    assert (cached.answers, cached.meta["cached"]) == ({"model-l": "Yes."}, True)
+    (free,) = records(good | {key: 0.0 for key in ("response_cost", "spend") if key in good})
+    assert free.cost_usd == {"model-l": 0.0}
+
+
+@pytest.mark.parametrize("log", ["litellm", "spend_logs"])
+def test_litellm_names_one_tenant_in_both_its_logs(log: str) -> None:
+    assert records(LOGS[log]([ONE])[0] | {"end_user": "ada"})[0].tenant == "team-1"
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

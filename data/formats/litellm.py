@@ -36,6 +36,7 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
     model = text(row.get("model"))
     reply, reason = answer(row.get("response")) if model else (None, None)
     failed = row.get("status") == "failure" or bool(row.get("error_str"))
+    cached = row.get("cache_hit") is True or row.get("cache_hit") == "True"  # spend logs have text
     metadata = mapping(row.get("metadata"))
     session = text(first(row, "session_id", "trace_id"))
     yield known(
@@ -45,18 +46,35 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
             "model": model,
             "answer": None if failed else reply,
             "feedback": known({"finish_reason": reason, "error": _error(row) if failed else None}),
-            "cost_usd": number(first(row, "response_cost", "spend")),
-            "input_tokens": number(row.get("prompt_tokens")),
-            "output_tokens": number(row.get("completion_tokens")),
-            "latency_ms": milliseconds(row.get("startTime"), row.get("endTime")),
+            **_measured(row, failed, cached),
             "timestamp": first(row, "startTime"),
             "session": session,
-            "tenant": text(first(row, "team_id", "end_user") or metadata.get("user_api_key_team_id")),
+            "tenant": text(
+                first(row, "team_id") or first(metadata, "user_api_key_team_id") or first(row, "end_user")
+            ),
             "meta": known(
                 {"model_group": text(row.get("model_group")), "tags": row.get("request_tags") or None}
+                | {"cached": True if cached else None}
             ),
         }
     )
+
+
+def _measured(row: Mapping[str, Any], failed: bool, cached: bool) -> Row:
+    """Dollars, tokens and time of a call, but for the zeros that say that nobody counted.
+
+    LiteLLM logs a failed call with no tokens and no cost. An answer of its cache costs nothing and takes no
+    time, which tells nothing of the model.
+    """
+    counted = {
+        "cost_usd": number(first(row, "response_cost", "spend")),
+        "input_tokens": number(row.get("prompt_tokens")),
+        "output_tokens": number(row.get("completion_tokens")),
+        "latency_ms": milliseconds(row.get("startTime"), row.get("endTime")),
+    }
+    if cached:
+        return {"input_tokens": counted["input_tokens"] or None}
+    return {name: value for name, value in counted.items() if value or not failed}
 
 
 def _payload(row: Mapping[str, Any]) -> Mapping[str, Any]:
