@@ -19,7 +19,7 @@ from router_model.serving.gateway.cache.flight import Flight
 from router_model.serving.gateway.cache.kept import Kept
 from router_model.serving.gateway.cache.question import Question, question_of
 from router_model.serving.gateway.cache.sameness import Marks
-from router_model.serving.gateway.cache.saying import saying_of
+from router_model.serving.gateway.cache.saying import same_saying, saying_of
 from router_model.serving.gateway.cache.semantic import Semantic
 from router_model.serving.gateway.call import Asked, Call, Endpoint
 from router_model.serving.gateway.config.cache import Caches, ExactCache, SemanticCache
@@ -362,6 +362,31 @@ DONE = (
 )
 def test_what_an_answer_says(endpoint: Endpoint, headers: Any, body: bytes, says: str | None) -> None:
     assert saying_of(endpoint, Kept(200, headers, (body,))) == says
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Paris.", "paris"), ("It is 4.", "it is 4"), ("**Yes**, it is!", "Yes it is"), ("1.5 km", "1.5 km."),
+        ("a well-known  fact", "A well known fact"), ("“Hi”", '"hi"'), ("巴黎。", "巴黎"), ("- one\n- two", "One, two"),
+    ],
+)  # fmt: skip
+def test_answers_of_the_same_words_are_the_same(one: str, other: str) -> None:
+    assert same_saying(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("5", "-5"), ("It is 5.", "It is −5."), ("1.5", "15"), ("1.5", "1 5"), ("$5", "€5"), ("5", "5%"),
+        ("C", "C++"), ("C#", "C++"), ("👍", "👎"), ("x < y", "x > y"), ("की", "का"), ("+", "="), ("?", "!"),
+        ("5", ".5"), ("2024-01", "2024 01 x"), ("-$5", "$5"),
+    ],
+)  # fmt: skip
+def test_a_sign_may_be_all_that_tells_answers_apart(one: str, other: str) -> None:
+    assert not same_saying(one, other)
+    assert not same_saying(other, one)
+    assert same_saying(one, one)
 
 
 def test_the_index_and_the_router_live_in_one_process() -> None:

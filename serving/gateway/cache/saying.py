@@ -11,7 +11,12 @@ from router_model.serving.gateway.call import Endpoint
 
 # Reasons to end that leave an answer whole.
 ENDED = frozenset({"stop", "end_turn", "stop_sequence", "completed", None})
-PUNCTUATION = re.compile(r"[\W_]+")
+# All but blanks and the punctuation of sentences: a sign, a point within a number, an emoji or a mark over a
+# letter may be all that tells two answers apart.
+WORDS = re.compile(
+    r"(?:(?<!\w)[-−])?\d+(?:[.,:/-]\d+)*|[^\W_]+|"
+    r"(?<!\w)[-−](?=[.$€£¥])|[.,](?=\d)|[^\w\s.,;:!?…\"'`´‘’“”„«»()\[\]*_–—。、，；：！？「」-]"
+)
 
 Part = str | None  # None of what is no text: a tool's call, a refusal, an answer that was cut
 
@@ -31,8 +36,9 @@ def saying_of(endpoint: Endpoint, kept: Kept) -> str | None:
 
 
 def same_saying(one: str, other: str) -> bool:
-    """Whether two answers are the same words, whatever their case, blanks and punctuation."""
-    return PUNCTUATION.sub(" ", one.casefold()).strip() == PUNCTUATION.sub(" ", other.casefold()).strip()
+    """Whether two answers are the same words, numbers and signs, whatever case, blanks and punctuation."""
+    first, second = (WORDS.findall(text.casefold()) for text in (one, other))
+    return first == second if first or second else one.strip() == other.strip()
 
 
 def _events(text: bytes) -> Iterable[Any]:
