@@ -223,6 +223,8 @@ DIFFERENT = [
     ("Convert three miles", "Convert four miles"),
     ("Convert 5 miles", "Convert -5 miles"),
     ("What is 3+4?", "What is 3*4?"),
+    ("is 1,5 enough", "is 15 enough"),
+    ("is −5 enough", "is 5 enough"),
     ("Subtract 3 from 5", "Subtract 5 from 3"),
     ("Is it safe?", "Is it not safe?"),
     ("Is it safe?", "Isn't it safe?"),

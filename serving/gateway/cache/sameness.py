@@ -7,8 +7,9 @@ quotes or code.
 import re
 from dataclasses import dataclass
 
-WORD = re.compile(r"(?:(?<!\w)-)?\d+(?:[.,:/]\d+)*|[^\W\d_](?:[\w'’-]*\w)?|[+*/=<>^%×÷√€$£¥]")
+WORD = re.compile(r"(?:(?<!\w)[-−])?\d+(?:[.,:/]\d+)*|[^\W\d_](?:[\w'’-]*\w)?|[+*/=<>^%×÷√€$£¥]")
 QUOTED = re.compile(r"`[^`]+`|\"[^\"\n]+\"|“[^”\n]+”|https?://\S+")
+THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")  # any other comma in a number may be a decimal one
 SENTENCE_END = re.compile(r"[.!?:;\n]\s*$")
 
 # "one" is often no number.
@@ -75,7 +76,7 @@ class Marks:
             low = word.lower().removesuffix("'s")
             words.append(low)
             if not low[0].isalpha() or low in NUMBER_WORDS:
-                numbers.append(low.replace(",", ""))
+                numbers.append(THOUSANDS.sub("", low).replace("−", "-"))
             elif low in NEGATIONS or low.endswith("n't"):
                 negations += 1
             elif _named(word, text[max(0, found.start() - 4) : found.start()]):
