@@ -154,6 +154,30 @@ def test_an_error_or_a_cut_answer_is_not_kept(status: int, headers: Any, body: b
     asyncio.run(run())
 
 
+def said(text: str) -> bytes:
+    chunk = {"choices": [{"index": 0, "delta": {"content": text}}]}
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (said("A stream ends with `data: [DONE]`, as"), False),
+        (said("A stream\ndata: [DONE]\n"), False),
+        (said("event: error says why; so does data: {\"error\"") + b"data: [DONE]\n\n", True),
+        (said("4") + b"data:[DONE]\r\n\r\n", True),
+        (said("4") + b'data:{"error":{}}\n\ndata: [DONE]\n\n', False),
+    ],
+)
+def test_an_answer_about_streams_is_no_stream_s_end(body: bytes, kept: bool) -> None:
+    async def run() -> None:
+        cache = Cache(caches())
+        answered(await cache.look(call({"stream": True}), "t"), body, headers=EVENTS)
+        assert isinstance(await cache.look(call({"stream": True}), "t"), Kept) == kept
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(("status", "kept"), [("completed", True), ("queued", False), ("failed", False)])
 def test_a_response_is_kept_once_it_is_complete(status: str, kept: bool) -> None:
     async def run() -> None:

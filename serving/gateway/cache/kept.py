@@ -1,5 +1,6 @@
 """An answer that is kept, to be given again in the pieces that it came in."""
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +20,18 @@ PLAIN_BYTES = 16 << 20  # that a compressed body may unfold to
 PERSONAL = frozenset({b"set-cookie", b"date", b"age", b"retry-after", b"x-request-id", b"request-id"})
 PERSONAL_IN = b"ratelimit"
 
-# The last event of a stream holds it; one that ends without is cut, whatever HTTP says.
-LAST_EVENT: dict[Endpoint, bytes] = {
-    "chat": b"[DONE]",
-    "completions": b"[DONE]",
-    "responses": b"response.completed",
-    "messages": b"message_stop",
+# The last event of a stream is one; one that ends without is cut, whatever HTTP says. They stand at the
+# beginning of a line, where no text of an answer can: in its JSON a line end is an escape.
+LAST_EVENT: dict[Endpoint, re.Pattern[bytes]] = {
+    "chat": re.compile(rb"^data: ?\[DONE\]", re.MULTILINE),
+    "completions": re.compile(rb"^data: ?\[DONE\]", re.MULTILINE),
+    "responses": re.compile(
+        rb'^(?:event: ?response\.completed|data: ?\{"type": ?"response\.completed")', re.MULTILINE
+    ),
+    "messages": re.compile(rb'^(?:event: ?message_stop|data: ?\{"type": ?"message_stop")', re.MULTILINE),
 }
-ERRORS = (b"event: error", b'data: {"error"')  # of a stream that goes on to its end all the same
+# Of a stream that goes on to its end all the same.
+ERROR = re.compile(rb'^(?:event: ?error|data: ?\{"error")', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ def whole(endpoint: Endpoint, kept: Kept) -> bool:
     if text is None:
         return not kept.stream
     if kept.stream:
-        return LAST_EVENT.get(endpoint, b"") in text and not any(sign in text for sign in ERRORS)
+        last = LAST_EVENT.get(endpoint)
+        return (last is None or last.search(text) is not None) and not ERROR.search(text)
     try:
         body = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
