@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 MOST_TURNS = 256  # of a conversation: each holds all before it, so their size grows with the square
@@ -33,10 +33,16 @@ def _turns(messages: Sequence[Mapping[str, Any]]) -> Iterator[Turn]:
     for place, message in enumerate([*messages, {"role": "user"}]):
         if message.get("role") == "user":
             if asked is not None and answer is not None:
-                yield Turn(messages[: asked + 1], answer, content(message.get("content")))
+                yield Turn(messages[: asked + 1], answer, _said(messages[place:]))
             asked, answer = place, None
         elif message.get("role") == "assistant":
             answer = content(message.get("content")) or answer
+
+
+def _said(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """What the user says at the beginning of ``messages``, be it in several of them."""
+    own = takewhile(lambda message: message.get("role") == "user", messages)
+    return "\n".join(filter(None, (content(message.get("content")) for message in own))) or None
 
 
 def content(value: Any) -> str | None:

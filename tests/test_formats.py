@@ -418,7 +418,7 @@ def test_a_conversation_becomes_one_record_a_turn_with_what_the_user_said_next()
     row = {"conversation_id": "s", "model": "m", "conversation": [{"role": r, "content": t} for r, t in said]}
     first, second = records(row)
     assert (first.request, first.answers, first.feedback) == (
-        [{"role": "user", "content": "a"}], {"m": "b"}, {"next_user": "c"},
+        [{"role": "user", "content": "a"}], {"m": "b"}, {"next_user": "c\nd"},
     )  # fmt: skip
     assert [message["content"] for message in second.request] == ["a", "b", "c", "d"]
     assert (second.answers, second.feedback) == ({"m": "e"}, {"next_user": "f"})
@@ -568,6 +568,15 @@ def test_what_litellm_did_not_measure_is_no_zero(log: str, hit: Any) -> None:
 @pytest.mark.parametrize("log", ["litellm", "spend_logs"])
 def test_litellm_names_one_tenant_in_both_its_logs(log: str) -> None:
     assert records(LOGS[log]([ONE])[0] | {"end_user": "ada"})[0].tenant == "team-1"
+
+
+def test_a_complaint_in_a_second_message_of_the_user_is_heard() -> None:
+    said = ["user", "assistant", "user", "user", "assistant"]
+    texts = [PROMPT, "5", "Hm.", "That's wrong.", "4"]
+    turns = [{"role": role, "content": text} for role, text in zip(said, texts, strict=True)]
+    first, second = records({"conversation_id": "c", "model": "m", "conversation": turns})
+    assert (first.feedback, second.feedback) == ({"next_user": "Hm.\nThat's wrong."}, {})
+    assert [marked.outcomes for marked in outcomes([first, second], Rules.default())] == [{"m": 0.0}, {}]
 
 
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
