@@ -579,6 +579,13 @@ def test_a_complaint_in_a_second_message_of_the_user_is_heard() -> None:
     assert [marked.outcomes for marked in outcomes([first, second], Rules.default())] == [{"m": 0.0}, {}]
 
 
+@pytest.mark.parametrize("kind", [int, bool, str])
+def test_a_winner_may_be_told_by_truth_values(kind: type) -> None:
+    for row, told in zip(kaggle([ONE]), LOGS["kaggle"]([ONE]), strict=True):
+        columns = {name: kind(bool(row[name])) for name in row if name.startswith("winner")}
+        assert records(row | columns)[0].preference == records(told)[0].preference
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

@@ -13,7 +13,7 @@ from typing import Any
 from router_model.data.conversations import content
 from router_model.data.formats.chat import NO_PROMPT
 from router_model.data.formats.format import Dropped, Format, Row
-from router_model.data.formats.values import decoded, first, items, known, mapping, number, text
+from router_model.data.formats.values import decoded, first, items, known, mapping, number, score, text
 
 COLUMNS = {"winner_model_a": "model_a", "winner_model_b": "model_b", "winner_tie": "tie"}
 BOTH_BAD = frozenset({"both_bad", "bothbad", "tie (bothbad)", "both bad"})
@@ -34,7 +34,7 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
         yield Dropped(NO_PROMPT)
         return
     winner = text(row.get("winner")) or next(
-        (of for name, of in COLUMNS.items() if number(row.get(name))), None
+        (of for name, of in COLUMNS.items() if number(score(row.get(name)))), None
     )
     if winner is None:
         yield Dropped(NO_WINNER)

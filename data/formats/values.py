@@ -62,7 +62,9 @@ def number(value: Any) -> float | None:
 
 
 def score(value: Any) -> Any:
-    """A mark: truth and numbers as text become numbers; any other value as it is, to be refused."""
+    """A mark: truth, and truth and numbers as text, become numbers; any other value as it is, to be refused."""
+    if isinstance(value, bool):
+        return float(value)
     if isinstance(value, str):
         named = {"true": 1.0, "false": 0.0}.get(value.strip().lower())
         return named if named is not None else (number(value) if number(value) is not None else value)
