@@ -586,6 +586,17 @@ def test_a_winner_may_be_told_by_truth_values(kind: type) -> None:
         assert records(row | columns)[0].preference == records(told)[0].preference
 
 
+def test_a_refusal_is_an_answer_and_a_response_all_that_it_says() -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
+    choice = {"message": {"role": "assistant", "content": None, "refusal": "I won't."}, "finish_reason": "stop"}
+    assert records({"request": asked, "response": {"choices": [choice]}})[0].answers == {"m": "I won't."}
+    parts = [{"type": "output_text", "text": "Let me see."}], [{"type": "refusal", "refusal": "I won't."}]
+    output = [{"type": "message", "content": part} for part in parts]
+    response = {"status": "completed", "output": [output[0], {"type": "web_search_call"}, output[1]]}
+    (found,) = records({"request": {"model": "m", "input": PROMPT}, "response": response})
+    assert found.answers == {"m": "Let me see.\nI won't."}
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

@@ -62,12 +62,14 @@ def answer(value: Any) -> tuple[str | None, str | None]:
     choices = items(value.get("choices"))
     if choices:
         choice = mapping(choices[0])
-        said = content(mapping(choice.get("message")).get("content")) or text(choice.get("text"))
+        message = mapping(choice.get("message"))
+        said = content(message.get("content")) or text(choice.get("text")) or text(message.get("refusal"))
         return said, text(choice.get("finish_reason"))
     if isinstance(value.get("output"), list):
         spoken = [part for part in map(mapping, value["output"]) if part.get("type") == "message"]
         cut = mapping(value.get("incomplete_details")).get("reason")  # which "incomplete" does not tell
-        return content(spoken[-1].get("content")) if spoken else None, text(cut) or text(value.get("status"))
+        texts = [content(_unrefused(part.get("content"))) for part in spoken]
+        return "\n".join(filter(None, texts)) or None, text(cut) or text(value.get("status"))
     reason = first(value, "finish_reason", "stop_reason")
     return content(first(value, "content", "text", "completion", "output")), text(reason)
 
@@ -88,6 +90,11 @@ def tokens(response: Mapping[str, Any]) -> dict[str, float | None]:
         "input_tokens": asked,
         "output_tokens": number(first(usage, "completion_tokens", "output_tokens")),
     }
+
+
+def _unrefused(parts: Any) -> Any:
+    """Parts of a Response's message, refusals as the texts that they are."""
+    return [mapping(part).get("refusal") or part for part in parts] if isinstance(parts, list) else parts
 
 
 def _objects(values: list[Any]) -> bool:
