@@ -597,6 +597,16 @@ def test_a_refusal_is_an_answer_and_a_response_all_that_it_says() -> None:
     assert found.answers == {"m": "Let me see.\nI won't."}
 
 
+def test_the_turns_of_a_conversation_without_a_name_are_one_group() -> None:
+    said = [("user", PROMPT), ("assistant", "5"), ("user", "Hm."), ("assistant", "4")]
+    turns = [{"role": role, "content": text} for role, text in said]
+    first, second = records({"model": "m", "conversation": turns})
+    (other,) = records({"model": "m", "conversation": turns[:2]})
+    assert first.group == second.group is not None
+    assert other.group not in (None, first.group)
+    assert first.session is None
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

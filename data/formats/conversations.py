@@ -6,6 +6,8 @@ These are the columns of LMSYS-Chat-1M (https://huggingface.co/datasets/lmsys/lm
 One record a turn; what the user said next is its feedback ``next_user``.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +28,7 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
     session = text(first(row, "conversation_id", "conversation_hash"))
     messages = [_message(mapping(message)) for message in items(row.get("conversation"))]
     model = text(row.get("model"))
+    group = session or (_digest(messages) if messages else None)
     found = False
     for number, turn in enumerate(turns(messages), 1):
         found = True
@@ -38,12 +41,18 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
                 "feedback": known({"next_user": turn.next_user}),
                 "timestamp": first(row, "timestamp", "tstamp"),
                 "session": session,
+                "group": group,
                 "tenant": text(row.get("hashed_ip")),
                 "meta": known({"language": text(row.get("language"))}),
             }
         )
     if not found:
         yield Dropped(NO_ANSWER)
+
+
+def _digest(messages: list[Row]) -> str:
+    """A name for a conversation that has none, so that its turns stay on one side of a split."""
+    return hashlib.sha256(json.dumps(messages, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _message(message: Mapping[str, Any]) -> Row:
