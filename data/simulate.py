@@ -90,7 +90,9 @@ def simulate(
     """
     known = observed(records, ladder)
     logged = log(known, ladder, how or Logging())
-    content = "".join(json.dumps(to_row(record), ensure_ascii=False) + "\n" for record in logged).encode()
+    lines = (json.dumps(to_row(record), ensure_ascii=False, default=str) + "\n" for record in logged)
+    # A lone surrogate becomes the escape that JSON has for it.
+    content = "".join(lines).encode("utf-8", "backslashreplace")
     replace_file(out, gzip.compress(content, mtime=0) if str(out).endswith(".gz") else content)
     counts = Counter(ladder.index_of_model(record.model or "") for record in logged)
     return Simulated(

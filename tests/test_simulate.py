@@ -1,4 +1,5 @@
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,13 @@ def test_the_same_seed_writes_the_same_bytes_and_another_does_not(ladder: Ladder
     simulate(records(90), ladder, second, Logging(seed=1))
     simulate(records(90), ladder, third, Logging(seed=2))
     assert first.read_bytes() == second.read_bytes() != third.read_bytes()
+
+
+def test_whatever_a_record_holds_reads_back(ladder: Ladder, tmp_path: Path) -> None:
+    row = {"id": "a", "prompt": "half a \ud83d", "outcomes": {"model-s": 0, "model-m": 1, "model-l": 1}}
+    simulate([parse_record(row | {"meta": {"day": date(2026, 3, 1)}}, "a")], ladder, tmp_path / "log.jsonl")
+    (found,) = read_records(tmp_path / "log.jsonl")
+    assert (found.request, found.meta) == ("half a \ud83d", {"day": "2026-03-01"})
 
 
 def test_the_command_writes_a_log_that_reads_back(log_path: Path, ladder_path: Path, tmp_path: Path) -> None:
