@@ -607,6 +607,22 @@ def test_the_turns_of_a_conversation_without_a_name_are_one_group() -> None:
     assert first.session is None
 
 
+def test_what_a_tool_returned_is_read_whatever_its_type() -> None:
+    row = otel([ONE])[0]
+    held = row["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
+    result = {"type": "tool_call_response", "id": "1", "response": {"rain": True}}
+    messages = [
+        {"role": "user", "parts": [{"type": "text", "content": PROMPT}]},
+        {"role": "tool", "parts": [result]},
+        {"role": "user", "parts": [{"type": "text", "content": "And?"}, result | {"response": "dry"}]},
+    ]
+    for attribute in held:
+        if attribute["key"] == "gen_ai.input.messages":
+            attribute["value"] = {"stringValue": json.dumps(messages)}
+    (found,) = records(row)
+    assert [message["content"] for message in found.request] == [PROMPT, '{"rain": true}', "And?\ndry"]
+
+
 def test_text_that_looks_like_json_stays_what_was_said() -> None:
     said = '{"a": [1, 2]}'
     asked = {"model": "m", "messages": [{"role": "user", "content": said}]}

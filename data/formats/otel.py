@@ -8,6 +8,7 @@ event ``gen_ai.client.inference.operation.details`` (1.37 on); an event a messag
 to ``gen_ai.choice`` (1.28 on); and what was before, in ``otel_before``.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -122,8 +123,10 @@ def _message(value: Any) -> Row:
             function = {"name": part.get("name"), "arguments": part.get("arguments", "")}
             calls.append({"id": part.get("id"), "type": "function", "function": function})
         elif part.get("type") == "tool_call_response":
-            results.append(first(part, "response", "result"))
-    said = _parts(message["parts"]) or "\n".join(part for part in results if isinstance(part, str))
+            result = first(part, "response", "result")
+            if result is not None:
+                results.append(result if isinstance(result, str) else json.dumps(result, ensure_ascii=False))
+    said = "\n".join(filter(None, (_parts(message["parts"]), *results)))
     return {"role": message.get("role"), "content": said or None, **({"tool_calls": calls} if calls else {})}
 
 
