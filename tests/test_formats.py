@@ -588,7 +588,10 @@ def test_a_winner_may_be_told_by_truth_values(kind: type) -> None:
 
 def test_a_refusal_is_an_answer_and_a_response_all_that_it_says() -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": PROMPT}]}
-    choice = {"message": {"role": "assistant", "content": None, "refusal": "I won't."}, "finish_reason": "stop"}
+    choice = {
+        "message": {"role": "assistant", "content": None, "refusal": "I won't."},
+        "finish_reason": "stop",
+    }
     assert records({"request": asked, "response": {"choices": [choice]}})[0].answers == {"m": "I won't."}
     parts = [{"type": "output_text", "text": "Let me see."}], [{"type": "refusal", "refusal": "I won't."}]
     output = [{"type": "message", "content": part} for part in parts]

@@ -62,7 +62,7 @@ def number(value: Any) -> float | None:
 
 
 def score(value: Any) -> Any:
-    """A mark: truth, and truth and numbers as text, become numbers; any other value as it is, to be refused."""
+    """A mark: truth, be it text, and numbers as text become numbers; the rest as it is, to be refused."""
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, str):

@@ -164,7 +164,7 @@ def said(text: str) -> bytes:
     [
         (said("A stream ends with `data: [DONE]`, as"), False),
         (said("A stream\ndata: [DONE]\n"), False),
-        (said("event: error says why; so does data: {\"error\"") + b"data: [DONE]\n\n", True),
+        (said('event: error says why; so does data: {"error"') + b"data: [DONE]\n\n", True),
         (said("4") + b"data:[DONE]\r\n\r\n", True),
         (said("4") + b'data:{"error":{}}\n\ndata: [DONE]\n\n', False),
     ],

@@ -370,7 +370,8 @@ def test_what_an_answer_says(endpoint: Endpoint, headers: Any, body: bytes, says
     ("one", "other"),
     [
         ("Paris.", "paris"), ("It is 4.", "it is 4"), ("**Yes**, it is!", "Yes it is"), ("1.5 km", "1.5 km."),
-        ("a well-known  fact", "A well known fact"), ("“Hi”", '"hi"'), ("巴黎。", "巴黎"), ("- one\n- two", "One, two"),
+        ("a well-known  fact", "A well known fact"), ("“Hi”", '"hi"'), ("巴黎。", "巴黎"),
+        ("- one\n- two", "One, two"),
     ],
 )  # fmt: skip
 def test_answers_of_the_same_words_are_the_same(one: str, other: str) -> None:
