@@ -565,6 +565,14 @@ def test_what_litellm_did_not_measure_is_no_zero(log: str, hit: Any) -> None:
     assert free.cost_usd == {"model-l": 0.0}
 
 
+def test_a_spend_log_that_failed_before_there_was_a_column_for_it_has_failed() -> None:
+    row = spend_logs([ONE])[1]
+    del row["status"]
+    told = {"status": "failure", "error_information": {"error_message": "busy"}}
+    (found,) = records(row | {"metadata": json.dumps(told)})
+    assert (found.feedback["error"], found.answers) == ("busy", {})
+
+
 @pytest.mark.parametrize("log", ["litellm", "spend_logs"])
 def test_litellm_names_one_tenant_in_both_its_logs(log: str) -> None:
     assert records(LOGS[log]([ONE])[0] | {"end_user": "ada"})[0].tenant == "team-1"

@@ -35,9 +35,10 @@ def rows(row: Mapping[str, Any]) -> Iterator[Row | Dropped]:
         return
     model = text(row.get("model"))
     reply, reason = answer(row.get("response")) if model else (None, None)
-    failed = row.get("status") == "failure" or bool(row.get("error_str"))
     cached = row.get("cache_hit") is True or row.get("cache_hit") == "True"  # spend logs have text
     metadata = mapping(row.get("metadata"))
+    status = first(row, "status") or metadata.get("status")  # earlier spend logs have it there alone
+    failed = status == "failure" or bool(row.get("error_str"))
     session = text(first(row, "session_id", "trace_id"))
     yield known(
         {
