@@ -64,6 +64,8 @@ def cases(
         texts = (request, record.reference or "", *(text for _, text in group))
         if record.prompt.images:
             left_out["an image, which the judge would not see"] += 1
+        elif record.meta.get("cut_from") and isinstance(record.request, str):
+            left_out["a request that the log cut"] += 1
         elif sum(map(len, texts)) > max_characters:
             left_out["too long"] += 1
         else:

@@ -365,12 +365,14 @@ def test_what_cannot_be_judged_is_left_out_and_counted(server: Any, config: Conf
         {"prompt": "long " * 1000, "model": "s", "answer": "a"},
         {"prompt": "none"},
         {"prompt": "good", "model": "s", "answer": "a"},
+        {"prompt": "cut", "model": "s", "answer": "a", "meta": {"cut_from": {"characters": 40_000}}},
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     done, _ = run(tmp_path / "log.jsonl", config(max_characters=1000))
     assert done.marks == 1
     assert done.left_out == {
         "an image, which the judge would not see": 1, "too long": 1, "nothing to judge": 1,
+        "a request that the log cut": 1,
     }  # fmt: skip
 
 
