@@ -10,6 +10,9 @@ from router_model.prompt import TEXT_PARTS
 from router_model.serving.gateway.cache.key import key_of
 from router_model.serving.gateway.call import Call
 
+# Of a body, what makes an answer more, or other, than words about the question.
+ODD = ("tools", "functions", "logprobs", "audio")
+SEARCHES = ("mcp_servers", "container", "web_search_options")  # the provider's own tools, be they empty
 MOST_CHARACTERS = 500  # in a longer text what matters may be one word of many
 PLACES = {"chat": "messages", "messages": "messages", "responses": "input", "completions": "prompt"}
 
@@ -36,7 +39,7 @@ def question_of(call: Call, tenant: str) -> Question | None:
     """
     body = call.body
     place = PLACES.get(call.endpoint)
-    odd = body.get("tools") or body.get("functions") or body.get("logprobs") or body.get("audio")
+    odd = any(map(body.get, ODD)) or any(body.get(name) is not None for name in SEARCHES)
     if place is None or odd or call.needs & {"images", "tools"} or body.get("n", 1) not in (None, 1):
         return None
     found = _cut(body.get(place))
