@@ -293,3 +293,14 @@ def test_what_several_rows_tell_of_one_prompt_counts_together(
     ]
     assert Artifact.read(out).manifest.output_tokens[2:4] == (70.0, 900.0)
     assert done.prompts == 300
+
+
+def test_new_prices_of_an_adapted_router_are_of_the_prompts_that_its_curve_is_of(
+    artifact: Artifact, fresh: list[dict[str, Any]], labelled: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    long = [row | {"input_tokens": 5000} for row in fresh]
+    out = tmp_path / "router.onnx"
+    adapt(artifact, with_model(artifact.manifest.ladder, NEW), records(labelled), records(long), out, QUICK)
+    told = Artifact.read(out).manifest.data["input_tokens"]
+    short = np.mean([len(row["prompt"]) / 4 for row in labelled])
+    assert told == pytest.approx((64 * short + 236 * 5000) / 300)

@@ -163,7 +163,9 @@ def adapt(
         certificate=None,
         lengths=_told_lengths(router, graph, known, lengths),
         probes=_probes(graph, router),
-        data=router.manifest.data | {"adapted": [*router.manifest.data.get("adapted", []), note]},
+        data=router.manifest.data
+        | {"input_tokens": float(request_tokens(asked).mean())}  # the mean call that new prices are scaled by
+        | {"adapted": [*router.manifest.data.get("adapted", []), note]},
     )
     content = seal(graph, manifest)
     write(out, content)
