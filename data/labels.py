@@ -169,14 +169,9 @@ def answer_lengths(records: Sequence[Record], ladder: Ladder) -> Floats:
 
 
 def request_tokens(records: Sequence[Record]) -> Floats:
-    """Input tokens of each request, from the text where not logged, float64 [N]."""
+    """Input tokens of each request, from the text where not logged, or 0, as where nobody counted, [N]."""
     return np.array(
-        [
-            record.prompt.characters / CHARACTERS_PER_TOKEN
-            if record.input_tokens is None
-            else record.input_tokens
-            for record in records
-        ]
+        [record.input_tokens or record.prompt.characters / CHARACTERS_PER_TOKEN for record in records]
     )
 
 

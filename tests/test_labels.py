@@ -265,3 +265,11 @@ def test_what_was_not_observed_stays_unknown_and_what_was_is_never_lost(
     for row, best in enumerate(labels.best_tier):
         assert labels.sufficient[row, best] == 1 or best == 0
         assert not (labels.sufficient[row, :best] == 1).any()
+
+
+def test_input_tokens_of_0_are_those_that_nobody_counted(ladder: Ladder) -> None:
+    uncounted, unknown = (
+        label([record(outcomes={S: 1.0}, **told)], ladder) for told in ({"input_tokens": 0}, {})
+    )
+    assert uncounted.input_tokens.tolist() == unknown.input_tokens.tolist() != [0.0]
+    assert uncounted.cost_usd.tolist() == unknown.cost_usd.tolist()
