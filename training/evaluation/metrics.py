@@ -88,7 +88,7 @@ def risk_coverage(probabilities: Floats, sufficient: Floats) -> Floats:
 
     El-Yaniv and Wiener 2010: whoever abstains on the rest, and asks the strongest tier, errs so often on what
     is left. Sureness is max(p, 1 - p), an error where p >= 0.5 differs from ``sufficient`` >= 0.5; rows of
-    sureness share their errors, for their order is chance.
+    equal sureness share their errors, for their order is chance.
     """
     errors = ((probabilities >= 0.5) != (sufficient >= 0.5)).astype(np.float64)
     _, sureness, counts = np.unique(
