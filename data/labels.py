@@ -30,7 +30,7 @@ class Labels:
         sufficient: float64 [N, K], 0 or 1, or a teacher's probability; NaN where not observed.
         cost_usd: float64 [N, K], US dollars that each tier's answer costs, estimated where not logged.
         input_tokens: float64 [N].
-        output_tokens: float64 [K], mean answer length of each tier.
+        output_tokens: float64 [K], mean answer length of each tier, with which ``cost_usd`` is estimated.
     """
 
     outcomes: Floats
@@ -78,13 +78,20 @@ class Labels:
         )
 
 
-def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: float | None = None) -> Labels:
+def label(
+    records: Sequence[Record],
+    ladder: Ladder,
+    bar: float = 0.5,
+    margin: float | None = None,
+    usual: Sequence[float] | None = None,
+) -> Labels:
     """Targets, outcomes and costs of ``records`` on ``ladder``.
 
     A tier is sufficient where its outcome reaches ``bar`` or, with ``margin``, comes within ``margin`` of
     the strongest tier's outcome. A judged best tier makes every tier from it upwards sufficient and those
     below not. In a preference the dearer tier is sufficient where it won or tied, the cheaper one by
-    whether it won or tied; a dearer tier that lost stays unknown.
+    whether it won or tied; a dearer tier that lost stays unknown. ``usual`` are mean answer lengths of tiers
+    [K] that no record tells; that of all answers where None.
 
     Raises:
         DataError: no record, none that the ladder knows a model or tier of, or an unknown best tier.
@@ -109,13 +116,10 @@ def label(records: Sequence[Record], ladder: Ladder, bar: float = 0.5, margin: f
             f"the data names {', '.join(map(repr, models[:8])) or 'none'}; mend the ladder's model names"
         )
     input_tokens, output_tokens = request_tokens(records), answer_lengths(records, ladder)
-    return Labels(
-        outcomes,
-        sufficient,
-        _costs(records, ladder, input_tokens, output_tokens),
-        input_tokens,
-        np.array([_mean(column, DEFAULT_OUTPUT_TOKENS) for column in output_tokens.T]),
-    )
+    otherwise = usual or [_mean(output_tokens, DEFAULT_OUTPUT_TOKENS)] * len(ladder)
+    means = np.array([_mean(*pair) for pair in zip(output_tokens.T, otherwise, strict=True)])  # [K]
+    costs = _costs(records, ladder, input_tokens, np.where(np.isnan(output_tokens), means, output_tokens))
+    return Labels(outcomes, sufficient, costs, input_tokens, means)
 
 
 def _outcomes(record: Record, ladder: Ladder) -> list[float]:
@@ -169,31 +173,23 @@ def answer_lengths(records: Sequence[Record], ladder: Ladder) -> Floats:
 
 
 def request_tokens(records: Sequence[Record]) -> Floats:
-    """Input tokens of each request, from the text where not logged, float64 [N]."""
+    """Input tokens of each request, from the text where not logged, or 0, as where nobody counted, [N]."""
     return np.array(
-        [
-            record.prompt.characters / CHARACTERS_PER_TOKEN
-            if record.input_tokens is None
-            else record.input_tokens
-            for record in records
-        ]
+        [record.input_tokens or record.prompt.characters / CHARACTERS_PER_TOKEN for record in records]
     )
 
 
 def _costs(records: Sequence[Record], ladder: Ladder, input_tokens: Floats, output_tokens: Floats) -> Floats:
-    """US dollars [N, K]: as logged, else from prices and tokens, an unknown length being the tier's mean.
+    """US dollars [N, K]: as logged, else from prices and tokens, no length unknown.
 
     What was paid is not always what the ladder says, with prompt caches or a discount. So what is estimated
     is taken to be as much dearer or cheaper as what was paid: or tiers that are seldom asked would be
     compared at other prices than those that are.
     """
-    overall = _mean(output_tokens, DEFAULT_OUTPUT_TOKENS)
     listed, paid = np.empty_like(output_tokens), np.full_like(output_tokens, np.nan)
     for k, tier in enumerate(ladder.tiers):
-        lengths = output_tokens[:, k]
-        lengths = np.where(np.isnan(lengths), _mean(lengths, overall), lengths)
         listed[:, k] = (
-            input_tokens * tier.input_usd_per_million + lengths * tier.output_usd_per_million
+            input_tokens * tier.input_usd_per_million + output_tokens[:, k] * tier.output_usd_per_million
         ) * 1e-6
         for row, record in enumerate(records):
             if record.cost_usd:

@@ -6,7 +6,7 @@ from typing import Any
 from router_model.errors import LadderError
 from router_model.ladder import Ladder, Tier
 from router_model.manifest import Manifest
-from router_model.policy.curve import OperatingPoint
+from router_model.policy.curve import TOLERANCE, OperatingPoint
 
 
 def repriced(manifest: Manifest, ladder: Ladder) -> Manifest:
@@ -98,6 +98,6 @@ def _scaled(point: OperatingPoint, now: list[float], before: list[float]) -> Ope
 def _within(budget: OperatingPoint, points: tuple[OperatingPoint, ...]) -> OperatingPoint:
     """The best of the points that a budget allows, or the cheapest."""
     cheapest = min(points, key=lambda point: point.cost)
-    allowed = [point for point in points if point.cost <= budget.value]
+    allowed = [point for point in points if point.cost <= budget.value + TOLERANCE]
     best = max(allowed, key=lambda point: point.quality, default=cheapest)
     return replace(best, dial="budget", value=budget.value)

@@ -275,3 +275,32 @@ def test_remap_with_nothing_new_assumes_nothing(
     told = run("remap", artifact_path, "--ladder", tmp_path / "two.json", "--out", tmp_path / "no.onnx")
     assert told.exit_code == 2
     assert "router-model adapt" in told.stderr
+
+
+def test_what_several_rows_tell_of_one_prompt_counts_together(
+    artifact: Artifact, fresh: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Two new models asked the same prompts, in a row each, as a log has them."""
+    asked = fresh[:80]
+    of_first = [row | {"model": "model-n", "outcome": 1.0, "output_tokens": 70} for row in asked]
+    of_second = [row | {"model": "model-o", "outcome": 0.0, "output_tokens": 900} for row in asked]
+    ladder = with_model(with_model(artifact.manifest.ladder, NEW), Tier("other", ("model-o",), 1.5, 5.0))
+    out = tmp_path / "router.onnx"
+    done = adapt(artifact, ladder, records([*of_first, *of_second]), records(fresh), out, QUICK)
+    assert [(tier.tier, tier.labels, tier.sufficient) for tier in done.added] == [
+        ("better", 80, 1.0),
+        ("other", 80, 0.0),
+    ]
+    assert Artifact.read(out).manifest.output_tokens[2:4] == (70.0, 900.0)
+    assert done.prompts == 300
+
+
+def test_new_prices_of_an_adapted_router_are_of_the_prompts_that_its_curve_is_of(
+    artifact: Artifact, fresh: list[dict[str, Any]], labelled: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    long = [row | {"input_tokens": 5000} for row in fresh]
+    out = tmp_path / "router.onnx"
+    adapt(artifact, with_model(artifact.manifest.ladder, NEW), records(labelled), records(long), out, QUICK)
+    told = Artifact.read(out).manifest.data["input_tokens"]
+    short = np.mean([len(row["prompt"]) / 4 for row in labelled])
+    assert told == pytest.approx((64 * short + 236 * 5000) / 300)

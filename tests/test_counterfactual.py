@@ -59,6 +59,26 @@ def test_estimated_outcomes_have_the_means_of_the_true_ones(
         assert abs(labels.outcomes[part, tier].mean() - truth[part, tier].mean()) < spread
 
 
+def test_costs_are_those_of_all_requests_and_not_of_those_that_a_tier_was_sent(
+    everything: list[Record], ladder: Ladder, small_encoder: Static
+) -> None:
+    """Hard prompts have ten times longer answers, and most of them went to the strongest tier."""
+    chance, tiers = np.random.default_rng(3), len(ladder)
+    logs, true = [], np.empty((len(everything), tiers))
+    for row, record in enumerate(everything):
+        hard = record.task == "level-2"
+        lengths = np.where(hard, 1000.0, 100.0) * chance.lognormal(0, 0.2, tiers)
+        asked = record.prompt.characters / 4
+        true[row] = [tier.cost_usd(asked, each) for tier, each in zip(ladder.tiers, lengths, strict=True)]
+        chosen = np.full(tiers, 0.15) + 0.55 * (np.arange(tiers) == (2 if hard else 0))
+        tier = int(chance.choice(tiers, p=chosen))
+        model = ladder.tiers[tier].models[0]
+        told = {"outcomes": {model: record.outcomes[model]}, "output_tokens": {model: float(lengths[tier])}}
+        logs.append(dataclasses.replace(record, model=model, propensity=float(chosen[tier]), **told))
+    _, labels = counterfactual(prepared(logs, ladder, small_encoder), ladder, TrainConfig(), small_encoder)
+    assert labels.cost_usd.mean(axis=0) == pytest.approx(true.mean(axis=0), rel=0.15)
+
+
 def test_unmarked_answers_stay_as_rows_without_a_label(
     everything: list[Record], ladder: Ladder, small_encoder: Static
 ) -> None:

@@ -215,3 +215,34 @@ def test_rows_that_cannot_carry_a_curve_are_refused_in_one_line(
             confidence=0.95,
         )
     assert "\n" not in str(caught.value)
+
+
+def test_a_dial_that_the_router_cannot_keep_is_kept_by_a_tier_or_a_mix_that_can() -> None:
+    """It beats the mix at its own cost, and is sure of the cheap tier where only the dear one answers."""
+    chance = np.random.default_rng(4)
+    easy = chance.random(4000) < 0.5
+    lost = ~easy & (chance.random(4000) < 0.1)  # that it takes for easy ones
+    outcomes = np.stack([easy, np.ones(4000)], axis=1).astype(np.float64)
+    probabilities = np.stack([np.where(easy | lost, 0.99, 0.01), np.full(4000, 0.98)], axis=1)
+    cost = np.tile([0.1, 1.0], (4000, 1)) * 1e-3
+    found = curve_of(Measured(probabilities, outcomes, cost, np.arange(4000)))
+    for point in found.points:
+        if point.dial == "quality":
+            assert point.quality >= point.value - 0.005, point
+    assert at(found, "quality", 0.9).rule == "router"
+    best = at(found, "quality", 1.0)
+    assert (best.rule, best.shares, best.quality) == ("fixed", (0.0, 1.0), 1.0)
+    assert best.note == "no penalty keeps it, which one constant tier does instead"
+
+
+def test_a_tier_of_lower_price_that_costs_more_is_spared_where_the_dial_needs_it_not() -> None:
+    """As of a small model that reasons at length: better on half of the prompts, and dearer."""
+    chance = np.random.default_rng(5)
+    deep = chance.random((3000, 1)) < 0.5
+    said = np.where(deep, [0.95, 0.5], [0.6, 0.8])
+    outcomes = (chance.random((3000, 2)) < said).astype(np.float64)
+    cost = np.tile([2.0, 1.0], (3000, 1)) * 1e-3
+    found = curve_of(Measured(said, outcomes, cost, np.arange(3000)))
+    assert all(point.cost <= max(point.value, 1.0) + 1e-6 for point in found.points if point.dial == "budget")
+    assert at(found, "quality", 1.0).cost == pytest.approx(1.0)
+    assert at(found, "quality", 0.8).cost == pytest.approx(1.0)

@@ -131,6 +131,13 @@ def test_other_models_take_the_tiers_over_and_the_quality_dial_stays(shipped: Ro
     assert point.quality < shipped.policy.point(budget=0.5).quality
 
 
+def test_a_budget_that_a_mix_spends_to_the_last_cent_is_kept_at_the_same_prices(shipped: Router) -> None:
+    same = shipped.with_ladder(shipped.ladder)
+    for hundredth in range(10, 100, 2):
+        before, now = (r.policy.point(budget=hundredth / 100) for r in (shipped, same))
+        assert now.quality >= before.quality or before.cost > before.value + 1e-9
+
+
 def test_the_same_prices_change_no_cost(shipped: Router) -> None:
     same = shipped.with_ladder(shipped.ladder)
     for value in (0.1, 0.25, 0.5, 0.75):

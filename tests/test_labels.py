@@ -187,7 +187,7 @@ def test_costs_follow_from_logged_tokens_and_an_unknown_length_is_the_tiers_mean
             tier.cost_usd(labels.input_tokens[row], lengths[row][k]) for k, tier in enumerate(ladder.tiers)
         ]
         np.testing.assert_allclose(labels.cost_usd[row], wanted)
-    assert labels.output_tokens.tolist() == [200, 20, DEFAULT_OUTPUT_TOKENS]
+    assert labels.output_tokens.tolist() == [200, 20, 140]
 
 
 def test_without_tokens_the_text_and_a_default_price_a_call(ladder: Ladder) -> None:
@@ -265,3 +265,19 @@ def test_what_was_not_observed_stays_unknown_and_what_was_is_never_lost(
     for row, best in enumerate(labels.best_tier):
         assert labels.sufficient[row, best] == 1 or best == 0
         assert not (labels.sufficient[row, :best] == 1).any()
+
+
+def test_input_tokens_of_0_are_those_that_nobody_counted(ladder: Ladder) -> None:
+    uncounted, unknown = (
+        label([record(outcomes={S: 1.0}, **told)], ladder) for told in ({"input_tokens": 0}, {})
+    )
+    assert uncounted.input_tokens.tolist() == unknown.input_tokens.tolist() != [0.0]
+    assert uncounted.cost_usd.tolist() == unknown.cost_usd.tolist()
+
+
+def test_a_tier_of_unknown_lengths_is_said_to_answer_as_long_as_its_costs_count(ladder: Ladder) -> None:
+    found = label([record(outcomes={S: 1.0}, output_tokens={S: 900})], ladder)
+    assert found.output_tokens.tolist() == [900.0] * len(ladder)
+    asked = found.input_tokens[0]
+    costs = [tier.cost_usd(asked, 900.0) for tier in ladder.tiers]
+    assert found.cost_usd[0] == pytest.approx(costs)

@@ -191,6 +191,11 @@ def test_risk_coverage_by_hand() -> None:
     assert area_under_risk_coverage(risk) == pytest.approx((4 / 3 / 4, (1 / 2) / 4))
 
 
+def test_a_teachers_probability_is_an_error_on_the_other_side_of_a_half_alone() -> None:
+    said, teachers = np.array([0.95, 0.9, 0.2, 0.6]), np.array([0.9, 0.8, 0.1, 0.4])
+    assert risk_coverage(said, teachers) == pytest.approx([0, 0, 0, 1 / 4])
+
+
 def test_a_perfect_order_of_errors_has_no_excess_and_no_error_no_area() -> None:
     sure_and_right = risk_coverage(np.array([0.9, 0.8, 0.6]), np.array([1.0, 1.0, 0.0]))
     assert area_under_risk_coverage(sure_and_right) == pytest.approx((1 / 9, 0))

@@ -106,6 +106,28 @@ def test_what_a_student_costs_counts_the_tokens_that_the_log_tells(router: Route
     assert prepared.labels.cost_usd[:, 2].tolist() == pytest.approx(strongest.tolist())
 
 
+def test_one_label_leaves_the_lengths_that_the_teacher_knows(router: Router, small_base: Base) -> None:
+    """Costs are those of a call by the teacher, whether or not a row of many carries an outcome."""
+    rows = [{"prompt": f"prove theorem {k}"} for k in range(30)]
+    labelled = [rows[0] | {"outcomes": {model: 1.0 for tier in router.ladder.tiers for model in tier.models}}]
+    without, with_one = (
+        taught(
+            [parse_record(row, str(k)) for k, row in enumerate([*first, *rows[1:]])],
+            _long_winded(router),
+            TrainConfig(),
+            Static(small_base, 128),
+        ).labels
+        for first in (rows[:1], labelled)
+    )
+    assert with_one.output_tokens.tolist() == without.output_tokens.tolist() == [300.0, 900.0, 5000.0]
+    assert with_one.cost_usd == pytest.approx(without.cost_usd)
+
+
+def _long_winded(router: Router) -> Router:
+    manifest = dataclasses.replace(router.artifact.manifest, output_tokens=(300.0, 900.0, 5000.0))
+    return Router(dataclasses.replace(router.artifact, manifest=manifest))
+
+
 def test_no_prompts_at_all_are_refused(router: Router, quick: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(DataError):

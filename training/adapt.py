@@ -163,7 +163,9 @@ def adapt(
         certificate=None,
         lengths=_told_lengths(router, graph, known, lengths),
         probes=_probes(graph, router),
-        data=router.manifest.data | {"adapted": [*router.manifest.data.get("adapted", []), note]},
+        data=router.manifest.data
+        | {"input_tokens": float(request_tokens(asked).mean())}  # the mean call that new prices are scaled by
+        | {"adapted": [*router.manifest.data.get("adapted", []), note]},
     )
     content = seal(graph, manifest)
     write(out, content)
@@ -206,12 +208,16 @@ def _check_place(out: Path) -> None:
 
 
 def _joined(outcomes: Sequence[Record], prompts: Sequence[Record]) -> list[Record]:
-    """Each text once: the first record of it that tells an outcome, or the first."""
+    """Each text once: its first record, with what any of them tells of a model, the first that does."""
     by_text: dict[str, Record] = {}
     for record in (*outcomes, *prompts):
-        held = by_text.get(record.prompt.text)
-        if held is None or (record.outcomes and not held.outcomes):
-            by_text[record.prompt.text] = record
+        held = by_text.setdefault(record.prompt.text, record)
+        if held is not record and (record.outcomes or record.output_tokens):
+            by_text[record.prompt.text] = dataclasses.replace(
+                held,
+                outcomes={**record.outcomes, **held.outcomes},
+                output_tokens={**record.output_tokens, **held.output_tokens},
+            )
     return list(by_text.values())
 
 

@@ -1,15 +1,17 @@
-"""The outcome of every tier for rows that policies are compared on: as known, or estimated from logs.
+"""Every tier's outcome and cost for rows that policies are compared on: as known, or estimated from logs.
 
 Where a log shows one tier's outcome, each tier has its doubly robust contribution (Dudík, Langford and Li
 2011): the outcome model's prediction, and where the log shows the tier, the inverse probability of that times
 what the prediction missed. A single such number is no outcome, it may leave [0, 1]; its mean over the rows
 that a policy sends to a tier is right if either the probabilities or the model are. So all that is a mean of
-outcomes, such as a policy's quality or APGR, is measured on it as on outcomes that are known.
+outcomes, such as a policy's quality or APGR, is measured on it as on outcomes that are known. So is all that
+is a mean of costs: requests that were sent to a tier may be longer than those that will be.
 
 N: records, M: rows to measure on, K: tiers.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from router_model.training.config import TrainConfig
 from router_model.training.curve import MIN_ROWS
 from router_model.training.encoders.encoder import Encoder
 from router_model.training.evaluation.logged import Logged
-from router_model.training.evaluation.off_policy import doubly_robust
+from router_model.training.evaluation.off_policy import Seen, doubly_robust
 from router_model.training.evaluation.support import TierSupport, measure_support
 from router_model.training.prepare import Prepared
 from router_model.training.propensity import Propensity, covariates, propensities
@@ -56,17 +58,20 @@ def counterfactual(
     logged = Logged.fit(
         propensity, log.labels.outcomes, paid, covariates(log.encoded, encoder), log.groups, config.seed
     )
-    return rows, dataclasses.replace(log.labels, outcomes=contributions(logged))
+    outcomes, cost = (contributions(logged, reward) for reward in (logged.quality, logged.cost))
+    cost = np.where(cost.mean(axis=0) >= 0, cost, log.labels.cost_usd)  # so few that chance turned the sign
+    return rows, dataclasses.replace(log.labels, outcomes=outcomes, cost_usd=cost)
 
 
-def contributions(logged: Logged) -> Floats:
-    """Doubly robust contributions of each tier's outcome, float64 [M, K]; weights are cut as in a replay."""
+def contributions(logged: Logged, reward: Callable[[NDArray[np.int64], float], Seen]) -> Floats:
+    """Doubly robust contributions of each tier, float64 [M, K]; weights are cut as in a replay.
+
+    ``reward`` is ``logged.quality``, outcomes, or ``logged.cost``, US dollars: a tier that gets the long
+    requests looks dearer by what it was paid than it is for all of them.
+    """
+    tiers = range(logged.outcomes.shape[1])
     return np.stack(
-        [
-            doubly_robust(logged.quality(np.full(len(logged), tier), logged.largest_weight))
-            for tier in range(logged.outcomes.shape[1])
-        ],
-        axis=1,
+        [doubly_robust(reward(np.full(len(logged), tier), logged.largest_weight)) for tier in tiers], axis=1
     )
 
 

@@ -2,7 +2,8 @@
 
 For each dial value the penalty is chosen and measured on different rows (folds), so that the curve does
 not flatter itself. The guard then asks, by a paired bootstrap, whether the router beats the best constant
-or mix at equal cost; where it does not, significantly, that constant or mix is the operating point.
+or mix at equal cost; where it does not, significantly, or no penalty keeps the dial, the constant or mix that
+does is the operating point.
 
 N: rows whose every tier is known, K: tiers, L: penalties, P: dial values, R: resamples.
 """
@@ -10,6 +11,7 @@ N: rows whose every tier is known, K: tiers, L: penalties, P: dial values, R: re
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -104,14 +106,18 @@ def measure_curve(
     quality = np.take_along_axis(rows.outcomes, choices, axis=1)  # [N, L]
     cost = np.take_along_axis(rows.cost, choices, axis=1)  # [N, L]
     fold_of = folds(rows.groups, max(2, min(cross_folds, len(np.unique(rows.groups)))), seed)
-    own = [pick(quality.mean(axis=0), cost.mean(axis=0), rows, dial, value) for dial, value in DIALS]
+    whole = quality.mean(axis=0), cost.mean(axis=0)  # [L], [L]
+    own = [pick(*whole, rows, dial, value) for dial, value in DIALS]
+    held = [keeps(*whole, rows, dial, value)[at] for (dial, value), at in zip(DIALS, own, strict=True)]
     picked = [_cross_picked(quality, cost, rows, fold_of, dial, value) for dial, value in DIALS]
     chosen = np.stack(
         [np.take_along_axis(choices, p[:, None], axis=1)[:, 0] for p in picked], axis=1
     )  # [N, P]
     bootstrap = Bootstrap(rows.groups, resamples, confidence, seed)
     measure = _Measure(chosen, bootstrap, *means(rows, chosen, bootstrap))
-    points = [measure.point(column, float(penalties[own[column]])) for column in range(len(DIALS))]
+    points = [
+        measure.point(column, float(penalties[at]), bool(held[column])) for column, at in enumerate(own)
+    ]
     return Curve(tuple(points), verdict(points, default_quality, confidence))
 
 
@@ -144,13 +150,12 @@ def penalty_grid(probabilities: Floats, relative_cost: Floats) -> Floats:
 
     Costs are those of tiers, [K], or of each prompt at each, [N, K].
     """
-    tiers = probabilities.shape[1]
     costs = np.broadcast_to(relative_cost, probabilities.shape)  # [N, K]
+    rising = np.argsort(costs.mean(axis=0), kind="stable")  # a call may cost more at a lower price a token
     positive = np.concatenate(
         [
             _crossings(probabilities[:, dear] - probabilities[:, cheap], costs[:, dear] - costs[:, cheap])
-            for cheap in range(tiers)
-            for dear in range(cheap + 1, tiers)
+            for cheap, dear in combinations(rising, 2)
         ]
     )
     if not positive.size:
@@ -176,15 +181,20 @@ def _crossings(gain: Floats, extra: Floats) -> Floats:
 
 def pick(quality: Floats, cost: Floats, rows: Measured, dial: Dial, value: float) -> int:
     """Position of the penalty for a dial: of those that keep it the cheapest, or the best; [L], [L]."""
+    kept = keeps(quality, cost, rows, dial, value)
     if dial == "quality":
-        enough = quality >= value * rows.outcomes[:, -1].mean() - TOLERANCE
-        if not enough.any():
-            return int(np.argmax(quality))
-        return int(np.argmin(np.where(enough, cost, np.inf)))
-    affordable = cost <= value * rows.cost[:, -1].mean() + TOLERANCE * rows.cost[:, -1].mean()
-    if not affordable.any():
-        return int(np.argmin(cost))
-    return int(np.argmax(np.where(affordable, quality, -np.inf)))
+        return int(np.argmin(np.where(kept, cost, np.inf)) if kept.any() else np.argmax(quality))
+    return int(np.argmax(np.where(kept, quality, -np.inf)) if kept.any() else np.argmin(cost))
+
+
+def keeps(quality: Floats, cost: Floats, rows: Measured, dial: Dial, value: float) -> NDArray[np.bool_]:
+    """Which of some choices keep a dial on the rows, bool [L]; [L], [L]."""
+    kept: NDArray[np.bool_]
+    if dial == "quality":
+        kept = quality >= value * rows.outcomes[:, -1].mean() - TOLERANCE
+    else:
+        kept = cost <= (value + TOLERANCE) * rows.cost[:, -1].mean()
+    return kept
 
 
 def verdict(points: list[OperatingPoint], default_quality: float, confidence: float) -> dict[str, Any]:
@@ -236,10 +246,14 @@ class _Measure:
         self.hull = Hull(self.quality, self.cost)
         self.gain = self.drawn.gain_over(self.own.mixes())  # [R, P]
 
-    def point(self, column: int, penalty: float) -> OperatingPoint:
-        """The router's point where it beats the best mix at equal cost, else the mix that keeps the dial."""
+    def point(self, column: int, penalty: float, held: bool) -> OperatingPoint:
+        """The router's point where it beats the best mix at equal cost, else the mix that keeps the dial.
+
+        ``held`` says whether the penalty keeps it, with all the rows to choose by.
+        """
         dial, value = DIALS[column]
-        if self.bootstrap.interval(self.gain[:, column])[0] > 0:
+        better = self.bootstrap.interval(self.gain[:, column])[0] > 0
+        if better and held:
             shares = np.bincount(self.chosen[:, column], minlength=len(self.cost)) / len(self.chosen)
             quality, cost = self.own.own_quality[0, column], self.own.own_cost[0, column]
             draws = self.drawn.own_quality[:, column], self.drawn.own_cost[:, column]
@@ -251,6 +265,8 @@ class _Measure:
         shares = np.array(mix.shares(len(self.cost)))
         other = "a random mix of two tiers" if 0 < mix.share < 1 else "one constant tier"
         note = f"the router is not better than {other} at equal cost, which decides instead"
+        if better:
+            note = f"no penalty keeps it, which {other} does instead"
         quality, cost = self.quality @ shares, self.cost @ shares
         draws = self.drawn.quality @ shares, self.drawn.cost @ shares
         return self._figures(

@@ -173,7 +173,7 @@ def replay(
     answered, logged = read_logged(records, router.ladder, Static(base or Base.default(), MAX_TOKENS), seed)
     tell("routing", 0.9)
     prompts = [record.prompt for record in answered]
-    input_tokens = [record.input_tokens for record in answered]
+    input_tokens = [record.input_tokens or None for record in answered]
     said = router.route_prompts(prompts, quality=quality, budget=budget, input_tokens=input_tokens)
     decided = policy(answered, said) if policy else _decided(said, seed)
     cached, turns = _followed(policy, answered, said, logged.propensity.tier, decided)

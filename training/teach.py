@@ -71,7 +71,7 @@ def _labels(records: Sequence[Record], teacher: Router, config: TrainConfig) -> 
     """What the records themselves tell; NaN throughout where that is nothing."""
     ladder = teacher.ladder
     if any(record.outcomes or record.best_tier or record.preference for record in records):
-        return label(records, ladder, config.bar, config.margin)
+        return label(records, ladder, config.bar, config.margin, teacher.artifact.manifest.output_tokens)
     unknown = np.full((len(records), len(ladder)), np.nan)
     input_tokens = request_tokens(records)
     output_tokens = np.array(teacher.artifact.manifest.output_tokens)  # [K]

@@ -7,7 +7,7 @@ that the router is not better than a constant tier or a mix of two, that is the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
 
@@ -80,6 +80,8 @@ class Policy:
     def point(self, quality: float | None = None, budget: float | None = None) -> OperatingPoint:
         """The operating point of a dial: the wished value or the next stricter one that was measured.
 
+        For a budget below all that were, the best point that keeps it, of either dial, or the cheapest.
+
         Raises:
             DialError: both dials at once, or a value outside (0, 1].
         """
@@ -97,7 +99,14 @@ class Policy:
         points = self._points[dial]
         if dial == "quality":
             return next((p for p in points if p.value >= value - TOLERANCE), points[-1])
-        return next((p for p in reversed(points) if p.value <= value + TOLERANCE), points[0])
+        return next((p for p in reversed(points) if p.value <= value + TOLERANCE), None) or self._least(value)
+
+    def _least(self, value: float) -> OperatingPoint:
+        """For a smaller budget than any measured: the best of all points that keep it, or the cheapest."""
+        points = [*self._points["budget"], *self._points["quality"]]
+        kept = [point for point in points if point.cost <= value + TOLERANCE]
+        best = max(kept, key=lambda p: p.quality, default=min(points, key=lambda p: p.cost))
+        return best if best is points[0] else replace(best, dial="budget", value=value)
 
     def choose(self, sufficiency: Sequence[float], point: OperatingPoint, text: str) -> int:
         """Position of the tier for one prompt's probabilities [K]; ``text`` draws where the rule is fixed.

@@ -1,6 +1,7 @@
 """The policy: dials looked up, tiers chosen."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,22 @@ def test_a_budget_is_rounded_down_to_the_next_that_was_measured(values: list[flo
     stricter = [value for value in values if value <= wished + 1e-9]
     assert found.dial == "budget"
     assert found.value == (max(stricter) if stricter else min(values))
+
+
+@pytest.mark.parametrize(("wished", "cost"), [(0.02, 0.02), (0.012, 0.011), (0.0005, 0.001), (1e-9, 0.001)])
+def test_a_smaller_budget_than_any_measured_takes_what_keeps_it_or_the_cheapest(
+    wished: float, cost: float
+) -> None:
+    """Where the cheapest tier costs a thousandth of the strongest, a budget of 1.2 % is not one of 2 %."""
+    curve = [
+        replace(point("quality", 0.5), cost=0.001, quality=0.6),
+        replace(point("quality", 0.7), cost=0.011, quality=0.7),
+        replace(point("quality", 1.0), cost=0.8),
+        replace(point("budget", 0.02), cost=0.02, quality=0.75),
+        replace(point("budget", 0.04), cost=0.04, quality=0.8),
+    ]
+    found = Policy(COST, curve, ("quality", 0.95)).point(budget=wished)
+    assert (found.dial, found.value, found.cost) == ("budget", wished, cost)
 
 
 @given(st.lists(shares_of_one, min_size=1, unique=True), shares_of_one, shares_of_one)

@@ -87,10 +87,10 @@ def risk_coverage(probabilities: Floats, sufficient: Floats) -> Floats:
     """Error rate on the 1, 2, ... N rows that the probability is surest of: [N], [N] -> [N].
 
     El-Yaniv and Wiener 2010: whoever abstains on the rest, and asks the strongest tier, errs so often on what
-    is left. Sureness is max(p, 1 - p), an error where p >= 0.5 differs from ``sufficient``; rows of equal
-    sureness share their errors, for their order is chance.
+    is left. Sureness is max(p, 1 - p), an error where p >= 0.5 differs from ``sufficient`` >= 0.5; rows of
+    equal sureness share their errors, for their order is chance.
     """
-    errors = ((probabilities >= 0.5) != (sufficient == 1)).astype(np.float64)
+    errors = ((probabilities >= 0.5) != (sufficient >= 0.5)).astype(np.float64)
     _, sureness, counts = np.unique(
         -np.maximum(probabilities, 1 - probabilities), return_inverse=True, return_counts=True
     )
