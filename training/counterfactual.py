@@ -4,8 +4,8 @@ Where a log shows one tier's outcome, each tier has its doubly robust contributi
 2011): the outcome model's prediction, and where the log shows the tier, the inverse probability of that times
 what the prediction missed. A single such number is no outcome, it may leave [0, 1]; its mean over the rows
 that a policy sends to a tier is right if either the probabilities or the model are. So all that is a mean of
-outcomes, such as a policy's quality or APGR, is measured on it as on outcomes that are known. So is all that
-is a mean of costs: requests that were sent to a tier may be longer than those that will be.
+outcomes, such as a policy's quality or APGR, is measured on it as on outcomes that are known. Requests that
+were sent to a tier may be longer than those that will be, so a tier's mean cost is estimated in the same way.
 
 N: records, M: rows to measure on, K: tiers.
 """
@@ -58,9 +58,21 @@ def counterfactual(
     logged = Logged.fit(
         propensity, log.labels.outcomes, paid, covariates(log.encoded, encoder), log.groups, config.seed
     )
-    outcomes, cost = (contributions(logged, reward) for reward in (logged.quality, logged.cost))
-    cost = np.where(cost.mean(axis=0) >= 0, cost, log.labels.cost_usd)  # so few that chance turned the sign
-    return rows, dataclasses.replace(log.labels, outcomes=outcomes, cost_usd=cost)
+    costs = _to_mean(log.labels.cost_usd, contributions(logged, logged.cost).mean(axis=0))
+    return rows, dataclasses.replace(
+        log.labels, outcomes=contributions(logged, logged.quality), cost_usd=costs
+    )
+
+
+def _to_mean(cost: Floats, mean: Floats) -> Floats:
+    """Costs [M, K] times what makes their means those [K], where these are above 0.
+
+    Single contributions are far noisier than prices times tokens, and a router's gain is measured at equal
+    cost: with them in the place of costs no log of a few thousand rows could show one.
+    """
+    own = cost.mean(axis=0)  # [K]
+    scaled: Floats = cost * np.where((mean > 0) & (own > 0), mean / np.where(own > 0, own, 1.0), 1.0)
+    return scaled
 
 
 def contributions(logged: Logged, reward: Callable[[NDArray[np.int64], float], Seen]) -> Floats:
