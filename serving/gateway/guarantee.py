@@ -6,7 +6,6 @@ another answered is passed on. A revocation is also written to a file, which the
 other workers and the next start read: remove it, or certify anew, to take it back.
 """
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -28,6 +27,7 @@ from router_model.serving.gateway.accounts import Entry
 from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.feedback import REMEMBERED, Outcome
 from router_model.serving.gateway.relay import Relay
+from router_model.serving.gateway.ticks import Ticks
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -120,7 +120,7 @@ class Guarantee:
         self.relay = Relay(f"{KEY}:{self._id}:feedback", redis, others)
         self._requests: OrderedDict[str, tuple[str, Feedback]] = OrderedDict()
         self._waiting: deque[Feedback] = deque(maxlen=WAITING)
-        self._task: asyncio.Task[None] | None = None
+        self._ticks = Ticks(self._tick, TICK_SECONDS)
         self._cut_off = False
 
     @property
@@ -174,19 +174,11 @@ class Guarantee:
         """See whether it was revoked; from then on look once a second."""
         await self._tick()
         if self._redis or self._path:
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+            self._ticks.start()
 
     async def close(self) -> None:
         """Tell what waits."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-            await self._tick()
-
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
+        if await self._ticks.stop():
             await self._tick()
 
     async def _tick(self) -> None:

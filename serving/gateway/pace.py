@@ -5,7 +5,6 @@ While nobody can be heard, each takes the others to spend as it does itself, so 
 and tells them afterwards what it spent.
 """
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from router_model.policy.rule import Priced, Rule
 from router_model.policy.term import midnight_before, term_at
 from router_model.policy.traffic import Profile, Traffic
 from router_model.serving.gateway.config.dial import Dial
+from router_model.serving.gateway.ticks import Ticks
 from router_model.serving.gateway.told import Learnt, Store, Told
 
 TICK_SECONDS = 1.0  # between two looks at what the others did
@@ -52,7 +52,7 @@ class Pacer:
         self._worker, self._since = secrets.token_hex(8), clock()
         self._known: dict[str, Told] = {}
         self._decisions = 0
-        self._task: asyncio.Task[None] | None = None
+        self._ticks = Ticks(self.tick, TICK_SECONDS)
         term = _term(dial, self._since)
         profile = Profile.even(dial.requests_per_day) if dial.requests_per_day else Profile()
         traffic = Traffic.begun(profile, midnight_before(dial.zone, self._since), self._since)
@@ -72,14 +72,11 @@ class Pacer:
         self._learn(learnt)
         self._hear(told)
         await self.tick()
-        self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._ticks.start()
 
     async def close(self) -> None:
         """Tell what is still to be told."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        if await self._ticks.stop():
             await self.tick()
 
     def retune(self, dial: Dial) -> None:
@@ -173,11 +170,6 @@ class Pacer:
             self.state = self.state.taught(
                 Profile(learnt.requests, learnt.days), Demand(learnt.demand), learnt.level, now
             )
-
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            await self.tick()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ A scrape reaches one worker and should tell of all. Each puts its sums there onc
 worker that has died stay, so that no counter falls.
 """
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -14,6 +13,7 @@ from typing import Any
 
 from router_model.errors import FileError
 from router_model.files import read_file
+from router_model.serving.gateway.ticks import Ticks
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +31,17 @@ class Siblings:
     def __init__(self, folder: Path | None, worker: str, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._folder, self._snapshot = folder, snapshot
         self._own = folder and folder / f"{worker}.json"
-        self._task: asyncio.Task[None] | None = None
+        self._ticks = Ticks(self._tick, EVERY_SECONDS)
 
     def open(self) -> None:
         """Begin to put the own snapshot there once a second; needs a running loop."""
         if self._folder:
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+            self.put()
+            self._ticks.start()
 
     async def close(self) -> None:
         """Put the last snapshot there."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        if await self._ticks.stop():
             self.put()
 
     def put(self) -> None:
@@ -68,7 +66,5 @@ class Siblings:
                     if isinstance(read, dict):
                         yield read
 
-    async def _keep(self) -> None:
-        while True:
-            self.put()
-            await asyncio.sleep(EVERY_SECONDS)
+    async def _tick(self) -> None:
+        self.put()

@@ -18,6 +18,7 @@ from router_model.policy.certificate import Certificate
 from router_model.router import Router
 from router_model.serving.gateway.config.guarantee import GuaranteeConfig
 from router_model.serving.gateway.guarantee import Guarantee
+from tests.attacks.test_artifact import replaced
 
 FORGERIES: dict[str, Callable[[dict[str, Any]], None]] = {
     "a certificate that is a list": lambda m: m.__setitem__("certificate", [1]),
@@ -86,16 +87,6 @@ def test_any_value_replaced_in_a_certificate_is_harmless_or_refused(certified: A
         except ArtifactError:
             refused += 1
     assert 30 < refused <= 60
-
-
-def replaced(value: Any, chance: random.Random) -> Any:
-    """A copy of a JSON value with one of its leaves or branches replaced."""
-    if isinstance(value, dict | list) and value and chance.random() < 0.9:
-        copy = value.copy()
-        key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
-        copy[key] = replaced(value[key], chance)
-        return copy
-    return chance.choice([None, True, -1, 0, 10**400, 1.5, float("nan"), "x", "\ud800", [], {}, [[]], [{}]])
 
 
 @pytest.mark.parametrize(
